@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: the MGA network and what turns a photo into its input."""

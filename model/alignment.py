@@ -1,0 +1,187 @@
+"""Attention-based Token Alignment: two images' tokens to one score (docs/math.md, Eq. 4-8).
+
+B queries, K candidates a query, L levels (coarse to fine), M tokens a level,
+d token width, h heads. A pair has two sides; S = 2 is that axis.
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.aggregator import EPS
+from model.blocks import CrossBlock, JointBlock, KeyValue, Projected, is_real
+from model.config import AlignmentOptions
+
+MAX_TEMPERATURE = 100.0
+
+
+class TokenSet(NamedTuple):
+    """Tokens (..., L, M, d) and their mass (..., L, M); all-zero tokens are padding."""
+
+    tokens: Tensor
+    mass: Tensor
+
+
+class Prepared(NamedTuple):
+    """What ATA needs of one image, whatever it is compared with: computed once an image."""
+
+    coarse: Projected
+    finer: tuple[KeyValue, ...]
+    tokens: Tensor
+    mass: Tensor
+
+
+class TokenAlignment(nn.Module):
+    """Stage one refines coarse tokens for the pair; stage two compares them.
+
+    Residual branches start at zero, so that an untrained ATA is plain token
+    attention. Without segments and with direction "symmetric", the score of (a, b)
+    equals that of (b, a) to the bit.
+    """
+
+    def __init__(self, num_levels: int, width: int, options: AlignmentOptions) -> None:
+        super().__init__()
+        self.options = options
+        sizes = (width, options.num_heads, options.ffn_ratio)
+        self.joint = nn.ModuleList(JointBlock(*sizes) for _ in range(options.joint_blocks))
+        self.refine = nn.ModuleList(CrossBlock(*sizes) for _ in range(num_levels - 1))
+        if options.segments:
+            self.segment = nn.Parameter(torch.zeros(2, 1, width))
+        temperature = torch.tensor(options.temperature)
+        self.temperature = nn.Parameter(temperature, requires_grad=options.learn_temperature)
+        start = torch.zeros(num_levels)
+        start[: num_levels if options.compare == "all" else 1] = 1.0
+        self.register_buffer("level_weight", start / start.sum())
+        self.level_weight: Tensor
+
+    def forward(self, query: TokenSet, candidates: TokenSet) -> Tensor:
+        """Score (B, L, M, d) queries against (B, K, L, M, d) candidates: (B, K) in [-1, 1]."""
+        with torch.autocast(query.tokens.device.type, enabled=False):
+            return self.score(self.prepare(query), self.prepare(candidates))
+
+    def prepare(self, image: TokenSet) -> Prepared:
+        """Compute what depends on one image alone; any leading dimensions."""
+        dtype = self.level_weight.dtype
+        tokens, mass = image.tokens.to(dtype), image.mass.to(dtype)
+        coarse = _level(tokens, 0)
+        finer = tuple(
+            block.key_value(_level(tokens, level))
+            for level, block in enumerate(self._refine_blocks, start=1)
+        )
+        return Prepared(self._project(coarse), finer, tokens, mass)
+
+    def score(self, query: Prepared, candidates: Prepared) -> Tensor:
+        """Score prepared queries (B, ...) against prepared candidates (B, K, ...): (B, K)."""
+        num_pairs = candidates.tokens.shape[:2]
+        pair = _pair_up(query, candidates, num_pairs)
+        refined = self.refine_tokens(pair)  # (P, S, M, d)
+        relevance = self._compare(refined, pair.mass[..., 0, :])  # (P,)
+        total = self.level_weight[0] * relevance
+        if self.options.compare == "all":
+            for level in range(1, len(self.level_weight)):
+                tokens, mass = _level(pair.tokens, level), pair.mass[..., level, :]
+                total = total + self.level_weight[level] * self._compare(tokens, mass)
+        return total.reshape(num_pairs)
+
+    def refine_tokens(self, pair: Prepared) -> Tensor:
+        """Stage one: coarse tokens (P, S, M, d) attend the other image, then finer levels."""
+        x = pair.coarse
+        if self.options.segments:
+            # Projections of the bare tokens do not hold any more.
+            x = self._project(x.tokens + self.segment * is_real(x.tokens).unsqueeze(-1))
+        refined = x.tokens
+        for i, block in enumerate(self._joint_blocks):
+            refined = block(x if i == 0 else block.project(refined))
+        for cross, own in zip(self._refine_blocks, pair.finer, strict=True):
+            refined = cross(refined, own.joined() if self.options.refine_from == "both" else own)
+        return refined
+
+    @property
+    def _joint_blocks(self) -> list[JointBlock]:
+        return cast("list[JointBlock]", list(self.joint))
+
+    @property
+    def _refine_blocks(self) -> list[CrossBlock]:
+        return cast("list[CrossBlock]", list(self.refine))
+
+    def _project(self, coarse: Tensor) -> Projected:
+        """Queries, keys and values for the first joint block, where there is one."""
+        blocks = self._joint_blocks
+        return blocks[0].project(coarse) if blocks else Projected.bare(coarse)
+
+    def _compare(self, tokens: Tensor, mass: Tensor) -> Tensor:
+        """Stage two, eq. 4-6: (P, S, M, d) tokens and (P, S, M) mass to (P,) in [-1, 1]."""
+        unit = F.normalize(tokens, dim=-1, eps=EPS)
+        valid = is_real(tokens)  # (P, S, M)
+        forward = self._relevance(unit[:, 0], unit[:, 1], valid[:, 1])  # (P, M)
+        weight = self._token_weight(mass, valid)  # (P, S, M)
+        if self.options.direction == "query":
+            return self._reduce(forward, weight[:, 0], valid[:, 0])
+        backward = self._relevance(unit[:, 1], unit[:, 0], valid[:, 0])
+        if self.options.pairing == "same_index" and self.options.reduction != "mean":
+            both = (forward + backward) / 2
+            joint_weight, joint_valid = weight.mean(1), valid.all(1)
+            return self._reduce(both, joint_weight, joint_valid)
+        one = self._reduce(forward, weight[:, 0], valid[:, 0])
+        other = self._reduce(backward, weight[:, 1], valid[:, 1])
+        return (one + other) / 2
+
+    def _relevance(self, tokens: Tensor, others: Tensor, valid: Tensor) -> Tensor:
+        """Cosine of each token with what it attends in the other image: (P, M).  Eq. 5"""
+        similarity = tokens @ others.mT  # (P, M, M)  Eq. 4
+        temperature = self.temperature.clamp(max=MAX_TEMPERATURE)
+        share = masked_softmax(temperature * similarity, valid.unsqueeze(-2))
+        attended = share @ others  # (P, M, d)
+        length = attended.norm(dim=-1).clamp(min=EPS)
+        cosine: Tensor = (share * similarity).sum(-1) / length
+        return cosine
+
+    def _token_weight(self, mass: Tensor, valid: Tensor) -> Tensor:
+        """How much each token counts: sums to 1 over the valid tokens of an image."""
+        weight = mass * valid if self.options.token_weight == "mass" else valid.to(mass.dtype)
+        return weight / weight.sum(-1, keepdim=True).clamp(min=EPS)
+
+    def _reduce(self, relevance: Tensor, weight: Tensor, valid: Tensor) -> Tensor:
+        """Relevances (P, M) to one number a pair; 0 for an image without tokens.  Eq. 6"""
+        if self.options.reduction == "mean":
+            return (weight * relevance).sum(-1)
+        nothing = ~valid.any(-1)
+        shown = relevance.masked_fill(~valid, -torch.inf)
+        if self.options.reduction == "max":
+            return shown.masked_fill(nothing.unsqueeze(-1), 0.0).amax(-1)
+        scale = self.options.lse_scale
+        terms = (scale * shown + weight.clamp(min=EPS).log()).masked_fill(~valid, -torch.inf)
+        terms = terms.masked_fill(nothing.unsqueeze(-1), 0.0)
+        return (terms.logsumexp(-1) / scale).masked_fill(nothing, 0.0)
+
+
+def masked_softmax(logits: Tensor, valid: Tensor) -> Tensor:
+    """Softmax over the last axis among `valid` entries; all zero where none is valid."""
+    hidden = logits.masked_fill(~valid, -torch.inf)
+    # A row without any valid entry would be NaN, forward and backward.
+    share = hidden.masked_fill(~valid.any(-1, keepdim=True), 0.0).softmax(dim=-1)
+    return share * valid
+
+
+def _level(tokens: Tensor, level: int) -> Tensor:
+    """(..., L, M, d) to (..., M, d)."""
+    return tokens.select(-3, level)
+
+
+def _pair_up(query: Prepared, candidates: Prepared, num_pairs: torch.Size) -> Prepared:
+    """Repeat each query for its candidates and stack the sides: (P, S, ...), P = B * K."""
+
+    def sides(one: Tensor, many: Tensor) -> Tensor:
+        repeated = one.unsqueeze(1).expand(num_pairs + one.shape[1:])
+        return torch.stack((repeated, many), dim=2).flatten(0, 1)
+
+    return Prepared(
+        Projected(*map(sides, query.coarse, candidates.coarse)),
+        tuple(
+            KeyValue(*map(sides, q, c)) for q, c in zip(query.finer, candidates.finer, strict=True)
+        ),
+        sides(query.tokens, candidates.tokens),
+        sides(query.mass, candidates.mass),
+    )

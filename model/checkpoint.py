@@ -1,0 +1,128 @@
+"""One safetensors file: weights, and in its metadata the config and the record.
+
+No pickle is ever loaded. The fingerprint covers what changes results (config and
+tensors) and not the story of how they came about (the record).
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from model.config import ModelConfig
+from model.errors import CheckpointError
+from model.mga import MGA, build_mga
+
+FORMAT = "selvedge-checkpoint-1"
+
+
+class Record(BaseModel):
+    """Where the weights come from, in words a user is shown, and what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    weights: str
+    trained_for_retrieval: bool = False
+    metrics: dict[str, float] = {}
+
+
+class Checkpoint(NamedTuple):
+    """A loaded checkpoint; `model` is in eval mode on the CPU, in float32."""
+
+    model: MGA
+    record: Record
+    fingerprint: str
+
+
+def save_checkpoint(path: Path, model: MGA, record: Record) -> str:
+    """Write `path` atomically and return the fingerprint."""
+    tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    config = model.config.model_dump_json()
+    metadata = {"format": FORMAT, "config": config, "record": record.model_dump_json()}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        save_file(tensors, partial, metadata)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write the checkpoint {path}: {error}; "
+            "free some space or choose another folder (an older file there is untouched)"
+        ) from error
+    return compute_fingerprint(model.config, tensors)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: missing, not safetensors, not one of ours, or weights that do not fit.
+    """
+    tensors, metadata = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a Selvedge checkpoint: its format is "
+            f"{metadata.get('format', 'not stated')!r}, expected {FORMAT!r}; "
+            "plain network weights are given with --init"
+        )
+    try:
+        config = ModelConfig.model_validate_json(metadata["config"])
+        record = Record.model_validate_json(metadata["record"])
+    except (KeyError, ValidationError) as error:
+        raise CheckpointError(
+            f"{path} has a damaged config or record ({_first_line(error)}); fetch it again"
+        ) from error
+    model = build_mga(config)
+    _fit_weights(model, tensors, path)
+    return Checkpoint(model.eval(), record, compute_fingerprint(config, tensors))
+
+
+def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
+    """Hash (64 hex digits) of everything that changes results."""
+    digest = hashlib.sha256(_canonical(config.model_dump(mode="json")).encode())
+    for name in sorted(tensors):
+        x = tensors[name].contiguous()
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        digest.update(x.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint at {path}; check the path") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({_first_line(error)}); "
+            "it may be truncated or of another kind"
+        ) from error
+
+
+def _fit_weights(model: MGA, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights in {path} do not fit its own config: {_first_line(error)}; fetch it again"
+        ) from error
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300]

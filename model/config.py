@@ -1,0 +1,148 @@
+"""Every choice a checkpoint carries, with its meaning and its default.
+
+Rows of `method` mentioned here are the papers' ambiguities as numbered in
+docs/math.md, section 6. The defaults are the recommended readings.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model.errors import ParameterError
+from model.preprocessing import Preprocessing
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BackboneOptions(_Frozen):
+    """A timm network and which of its feature maps become levels, coarse to fine."""
+
+    name: str
+    strides: tuple[int, ...] = (32, 16, 8)
+    # All levels are average-pooled to this stride before FGA; None keeps each level's own grid.
+    grid_stride: int | None = None
+    global_pool: Literal["avg", "gem"] = "avg"
+
+    @model_validator(mode="after")
+    def _coarse_to_fine(self) -> Self:
+        if not self.strides or list(self.strides) != sorted(set(self.strides), reverse=True):
+            raise ValueError(f"strides must fall, coarse to fine; found {self.strides}")
+        return self
+
+
+class AggregatorOptions(_Frozen):
+    """Fine-Granular Aggregator, eq. 1-2."""
+
+    num_tokens: int = Field(default=16, ge=1, le=256)
+    token_dim: int = Field(default=128, ge=4, le=1024)
+    num_ghosts: int = Field(default=1, ge=0, le=16)
+    # Row 1. cosine: unit vectors times a learned scale plus bias; dot: eq. 1 to the letter.
+    assignment: Literal["cosine", "dot"] = "cosine"
+    scale: float = Field(default=30.0, gt=0, le=100.0)
+    # Eq. 2 sums residuals to the centre c*; mean sums the cells themselves.
+    aggregate: Literal["residual", "mean"] = "residual"
+    # Row 4. separate: c* is its own parameter; shared: c* = c.
+    residual_centres: Literal["separate", "shared"] = "separate"
+    # uniform: as in the paper; norm: a cell counts by its feature's length.
+    cell_weight: Literal["uniform", "norm"] = "uniform"
+    # Row 6. What follows the 1x1 projection to token_dim.
+    projection_norm: Literal["batch", "layer", "none"] = "batch"
+
+
+class AlignmentOptions(_Frozen):
+    """Attention-based Token Alignment, eq. 4-6."""
+
+    num_heads: int = Field(default=4, ge=1)
+    ffn_ratio: int = Field(default=2, ge=1, le=8)
+    joint_blocks: int = Field(default=1, ge=0, le=8)
+    # Row 16. Keys and values of a finer level: the image's own, or both images'.
+    refine_from: Literal["own", "both"] = "own"
+    # Row 20. Role embeddings for query and candidate; they give up S(a,b) = S(b,a).
+    segments: bool = False
+    temperature: float = Field(default=9.0, gt=0, le=100.0)
+    learn_temperature: bool = False
+    # Row 10. How the relevances of the M tokens become one number.
+    reduction: Literal["mean", "max", "lse"] = "mean"
+    lse_scale: float = Field(default=6.0, gt=0, le=100.0)
+    # Row 11. For max and lse: reduce each direction alone, or their sum at the same index.
+    pairing: Literal["per_direction", "same_index"] = "per_direction"
+    # symmetric: both images' tokens are looked up; query: only the query's (detail shots).
+    direction: Literal["symmetric", "query"] = "symmetric"
+    # uniform: every token counts alike (eq. 6); mass: by its share of the image.
+    token_weight: Literal["uniform", "mass"] = "uniform"
+    # coarse: only the refined coarse tokens are compared (the paper);
+    # all: finer levels' own tokens are compared too, weighted by a stored weight a level.
+    compare: Literal["coarse", "all"] = "coarse"
+
+
+class ModelConfig(_Frozen):
+    """All that is needed to rebuild the network and its input."""
+
+    preset: str
+    backbone: BackboneOptions
+    aggregator: AggregatorOptions = AggregatorOptions()
+    alignment: AlignmentOptions = AlignmentOptions()
+    preprocessing: Preprocessing = Preprocessing()
+    # Weight of S_global in the fused score, used when a search does not give its own.
+    alpha: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        width, heads = self.aggregator.token_dim, self.alignment.num_heads
+        if width % heads:
+            raise ValueError(f"token_dim {width} is not a multiple of num_heads {heads}")
+        return self
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of token levels."""
+        return len(self.backbone.strides)
+
+
+# What was best without training: docs/experiments.md.
+_UNTRAINED_TOKENS = AggregatorOptions(aggregate="mean", cell_weight="norm", num_ghosts=0)
+_UNTRAINED_ALIGNMENT = AlignmentOptions(token_weight="mass", compare="all", temperature=20.0)
+
+
+def _fine(preset: str, name: str, size: int, pool: Literal["avg", "gem"] = "avg") -> ModelConfig:
+    """Levels down to stride 4 on one stride-16 grid: they carry colour, print and seams."""
+    return ModelConfig(
+        preset=preset,
+        backbone=BackboneOptions(name=name, strides=(16, 8, 4), grid_stride=16, global_pool=pool),
+        aggregator=_UNTRAINED_TOKENS,
+        alignment=_UNTRAINED_ALIGNMENT,
+        preprocessing=Preprocessing(image_size=size),
+    )
+
+
+PRESETS: dict[str, ModelConfig] = {
+    config.preset: config
+    for config in (
+        ModelConfig(preset="mga-s", backbone=BackboneOptions(name="tf_efficientnetv2_s")),
+        _fine("mga-b0", "tf_efficientnetv2_b0", 224),
+        _fine("mga-r50", "resnet50v2_trunk", 320),
+        _fine("mga-mobile", "mobilenetv2_100", 320),
+        ModelConfig(
+            preset="tiny",
+            backbone=BackboneOptions(name="tiny"),
+            aggregator=AggregatorOptions(num_tokens=4, token_dim=16),
+            alignment=AlignmentOptions(num_heads=2),
+            preprocessing=Preprocessing(image_size=64),
+        ),
+    )
+}
+
+
+def get_preset(name: str) -> ModelConfig:
+    """Look a preset up by name.
+
+    >>> get_preset("mga-s").backbone.strides
+    (32, 16, 8)
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        known = ", ".join(PRESETS)
+        raise ParameterError(f"there is no preset {name!r}; choose one of {known}") from None

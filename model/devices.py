@@ -1,0 +1,29 @@
+"""The one `device` setting: auto, cpu, cuda or cuda:N."""
+
+import torch
+
+from model.errors import DeviceError, ParameterError
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """Turn the setting into a device; auto takes the first GPU, or the CPU.
+
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ParameterError(
+            f"{device!r} is not a device; use auto, cpu, cuda or cuda:N"
+        ) from error
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(f"{device} was asked for, but PyTorch sees no GPU; use auto or cpu")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceError(f"{device} was asked for, but there are {count} GPUs, counted from 0")
+    if wanted.type not in ("cpu", "cuda"):
+        raise ParameterError(f"device {device!r} is not supported; use auto, cpu, cuda or cuda:N")
+    return wanted

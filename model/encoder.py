@@ -1,0 +1,100 @@
+"""The network for ordinary photos: PIL in, numpy out.
+
+B images, L levels, M tokens a level, d token width, D global width.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.alignment import TokenSet
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.config import ModelConfig
+from model.devices import resolve_device
+from model.preprocessing import Prepared, prepare, to_photo
+
+
+class Encoded(NamedTuple):
+    """Host copies of what the network says about B photos, float32.
+
+    global_feature: (B, D), unit length.
+    tokens: (B, L, M, d), unit length, or all zero for an unused token.
+    mass: (B, L, M) in [0, 1].
+    geometry: (B, L, M, 5): centre x, y and standard deviations x, y as fractions
+        of the photo's width and height, and their correlation in [-1, 1].
+    """
+
+    global_feature: NDArray[np.float32]
+    tokens: NDArray[np.float32]
+    mass: NDArray[np.float32]
+    geometry: NDArray[np.float32]
+
+    @property
+    def token_set(self) -> TokenSet:
+        """What alignment needs, as tensors on the host."""
+        return TokenSet(torch.from_numpy(self.tokens), torch.from_numpy(self.mass))
+
+
+class Encoder:
+    """A checkpoint on a device, ready to encode photos and to align tokens."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self._device = resolve_device(device)
+        self._model = checkpoint.model.to(self._device)
+        self._record = checkpoint.record
+        self.fingerprint = checkpoint.fingerprint
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, device: str = "auto") -> "Encoder":
+        """Load a checkpoint file; CheckpointError or DeviceError says what is wrong."""
+        return cls(load_checkpoint(path), device)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The checkpoint's config."""
+        return self._model.config
+
+    @property
+    def global_dim(self) -> int:
+        """D."""
+        return self._model.backbone.final_channels
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: "cpu", "cuda" or "cuda:N"."""
+        return str(self._device)
+
+    @property
+    def weights(self) -> str:
+        """Where the weights come from, in words."""
+        return self._record.weights
+
+    @property
+    def trained_for_retrieval(self) -> bool:
+        """False for random and for ImageNet weights."""
+        return self._record.trained_for_retrieval
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Letterbox an RGB photo; thread-safe."""
+        return prepare(image, self.config.preprocessing)
+
+    @torch.inference_mode()
+    def encode(self, prepared: Sequence[Prepared]) -> Encoded:
+        """Encode photos in one forward pass."""
+        pixels = torch.from_numpy(np.stack([photo.pixels for photo in prepared]))
+        features = self._model.encode(self._model.normalise(pixels.to(self._device)))
+        arrays = Encoded(*(x.float().cpu().numpy() for x in features))
+        frames = [photo.frame for photo in prepared]
+        return arrays._replace(geometry=to_photo(arrays.geometry, frames))
+
+    @torch.inference_mode()
+    def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
+        """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K)."""
+        moved = (TokenSet(*(x.to(self._device) for x in side)) for side in (query, candidates))
+        scores: NDArray[np.float32] = self._model.align(*moved).float().cpu().numpy()
+        return scores

@@ -1,0 +1,205 @@
+"""Make tokens useful without training: fit what FGA and ATA need on unlabelled photos.
+
+For each level, the centres become the spherical k-means of the cells around their
+mean, the projection the principal directions of the resulting tokens; the neck
+centres the global feature; each level's weight is one over the spread of its scores,
+so that no level drowns the others.
+
+P photos, n cells a photo, C channels, M tokens, G ghosts, d token width.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.aggregator import FineGranularAggregator
+from model.alignment import TokenSet
+from model.checkpoint import Record, save_checkpoint
+from model.config import AggregatorOptions, get_preset
+from model.errors import ImageError, SourceError
+from model.images import read_image
+from model.initialise import initialise
+from model.kmeans import spherical_kmeans
+from model.mga import MGA, ImageFeatures
+from model.preprocessing import prepare
+
+Progress = Callable[[int, int], None]
+
+# Enough for stable centres; more only costs memory (C floats a cell).
+MAX_CELLS = 50_000
+BATCH = 8
+# Photos compared with each other to learn how far scores of strangers spread.
+NUM_COMPARED = 96
+# Share of the global score once both scores have the same spread (docs/experiments.md).
+GLOBAL_SHARE = 0.1
+
+
+class Sample(NamedTuple):
+    """What one pass over the photos leaves: cells (P, n, C) a level, pooled maps (P, D)."""
+
+    cells: list[Tensor]
+    pooled: Tensor
+
+
+def create_checkpoint(
+    path: Path,
+    *,
+    preset: str,
+    init: str = "random",
+    photos: Sequence[Path] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> str:
+    """Write a checkpoint that was not trained for retrieval; returns its fingerprint.
+
+    Args:
+        path: where the file appears, atomically.
+        preset: a name of `model.config.PRESETS`.
+        init: "random", "imagenet" or a safetensors file with the backbone's weights.
+        photos: unlabelled photos to fit centres and projections on; None leaves them random.
+        seed: of everything random.
+        progress: called with (photos done, photos in all).
+
+    Raises:
+        SourceError: photos given, but none can be read.
+    """
+    model, weights = initialise(get_preset(preset), init, seed)
+    if photos is not None:
+        count = fit(model, photos, seed=seed, progress=progress)
+        weights += f"; centres fitted on {count} photos"
+    return save_checkpoint(path, model, Record(weights=weights))
+
+
+@torch.inference_mode()
+def fit(
+    model: MGA, photos: Sequence[Path], *, seed: int = 0, progress: Progress | None = None
+) -> int:
+    """Fit `model` in place; returns how many photos could be read."""
+    generator = torch.Generator().manual_seed(seed)
+    sample = _sample(model, photos, generator, progress)
+    for aggregator, cells in zip(model.aggregators, sample.cells, strict=True):
+        assert isinstance(aggregator, FineGranularAggregator)
+        fit_level(aggregator, cells, generator)
+    model.neck.get_buffer("running_mean").copy_(sample.pooled.mean(0))
+    _fit_fusion(model, _encode(model, photos[:NUM_COMPARED]))
+    return len(sample.pooled)
+
+
+def fit_level(
+    aggregator: FineGranularAggregator, cells: Tensor, generator: torch.Generator
+) -> None:
+    """Fit one level's projection and centres to (P, n, C) cells."""
+    options, mean = aggregator.options, cells.flatten(0, 1).mean(0)
+    centred = cells - mean
+    centres = _find_centres(centred.flatten(0, 1), options, generator)  # (M + G, C)
+    tokens = _full_width_tokens(centred, centres, options)  # (P * M, C)
+    _, directions = torch.linalg.eigh(tokens.mT @ tokens)  # ascending
+    width = min(options.token_dim, directions.shape[1])
+    top = directions[:, -width:].flip(1).mT  # (width, C)
+    # A level narrower than d leaves the last dimensions empty.
+    weight, bias = (aggregator.project.get_parameter(name) for name in ("weight", "bias"))
+    weight.zero_()[:width] = top[:, :, None, None]
+    bias.zero_()[:width] = -top @ mean
+    aggregator.centres.zero_()[:, :width] = F.normalize(centres @ top.mT, dim=-1)
+    if hasattr(aggregator, "residual_centres"):
+        aggregator.residual_centres.copy_(aggregator.centres[: options.num_tokens])
+
+
+def _find_centres(cells: Tensor, options: AggregatorOptions, generator: torch.Generator) -> Tensor:
+    """Centres (M + G, C) of (N, C) cells; ghosts take the weakest cells, the background."""
+    centres = [spherical_kmeans(cells, options.num_tokens, generator=generator)]
+    if options.num_ghosts:
+        length = cells.norm(dim=-1)
+        weak = cells[length.argsort()[: max(options.num_ghosts, len(length) // 5)]]
+        centres.append(spherical_kmeans(weak, options.num_ghosts, generator=generator))
+    return torch.cat(centres)
+
+
+def _full_width_tokens(cells: Tensor, centres: Tensor, options: AggregatorOptions) -> Tensor:
+    """Tokens of (P, n, C) cells before any projection, weighted by length: (P * M, C)."""
+    length = cells.norm(dim=-1, keepdim=True)
+    unit = F.normalize(cells, dim=-1)
+    share = (options.scale * unit @ centres.mT).softmax(-1)[..., : options.num_tokens]
+    return F.normalize((share * length).mT @ unit, dim=-1).flatten(0, 1)
+
+
+def _fit_fusion(model: MGA, strangers: ImageFeatures) -> None:
+    """Weigh levels, and global against token, by one over the spread between strangers."""
+    alignment, token_set = model.alignment, strangers.token_set
+    others = TokenSet(*(x.unsqueeze(0) for x in token_set))
+    spreads = []
+    if model.config.alignment.compare == "all":
+        for level in range(model.config.num_levels):
+            alignment.level_weight.zero_()
+            alignment.level_weight[level] = 1.0
+            spreads.append(_spread(_all_pairs(model, token_set, others)))
+        weight = torch.tensor(spreads).clamp(min=1e-6).reciprocal()
+        alignment.level_weight.copy_(weight / weight.sum())
+    token_spread = _spread(_all_pairs(model, token_set, others))
+    global_spread = _spread(strangers.global_feature @ strangers.global_feature.mT)
+    share = GLOBAL_SHARE / max(global_spread, 1e-6)
+    alpha = share / (share + (1.0 - GLOBAL_SHARE) / max(token_spread, 1e-6))
+    model.config = model.config.model_copy(update={"alpha": round(alpha, 4)})
+
+
+def _all_pairs(model: MGA, images: TokenSet, others: TokenSet) -> Tensor:
+    """Token scores of every image with every image: (B, B)."""
+    rows = (TokenSet(t.unsqueeze(0), m.unsqueeze(0)) for t, m in zip(*images, strict=True))
+    return torch.cat([model.align(row, others) for row in rows])
+
+
+def _spread(scores: Tensor) -> float:
+    """Standard deviation between different images."""
+    different = ~torch.eye(len(scores), dtype=torch.bool)
+    return float(scores[different].std()) if len(scores) > 2 else 1.0
+
+
+def _sample(
+    model: MGA, photos: Sequence[Path], generator: torch.Generator, progress: Progress | None
+) -> Sample:
+    """Draw cells evenly from all photos in one pass."""
+    a_photo = max(1, MAX_CELLS // max(1, len(photos)))
+    cells: list[list[Tensor]] = [[] for _ in model.aggregators]
+    pooled = []
+    for pixels in _batches(model, photos, progress):
+        features = model.backbone(pixels)
+        pooled.append(model.pool(features.final))
+        for drawn, level in zip(cells, features.levels, strict=True):
+            grid = level.flatten(2).mT  # (B, N, C)
+            # The same places in every level are no use: each level draws its own.
+            pick = torch.randperm(grid.shape[1], generator=generator)[:a_photo]
+            drawn.append(grid[:, pick])
+    return Sample([torch.cat(drawn) for drawn in cells], torch.cat(pooled))
+
+
+def _encode(model: MGA, photos: Sequence[Path]) -> ImageFeatures:
+    encoded = [model.encode(pixels) for pixels in _batches(model, photos, None)]
+    return ImageFeatures(*(torch.cat(parts) for parts in zip(*encoded, strict=True)))
+
+
+def _batches(model: MGA, photos: Sequence[Path], progress: Progress | None) -> Iterator[Tensor]:
+    """Normalised (B, 3, H, W) pixels of the photos that can be read."""
+    found = 0
+    for start in range(0, len(photos), BATCH):
+        batch = []
+        for photo in photos[start : start + BATCH]:
+            try:
+                image = read_image(photo)
+            except ImageError:
+                continue  # the build lists unreadable photos with their reasons
+            prepared = prepare(image, model.config.preprocessing)
+            batch.append(torch.from_numpy(prepared.pixels))
+        if progress:
+            progress(min(start + BATCH, len(photos)), len(photos))
+        if batch:
+            found += len(batch)
+            yield model.normalise(torch.stack(batch))
+    if not found:
+        raise SourceError(
+            f"none of the {len(photos)} photos can be read, so no centres can be fitted; "
+            "give a folder with readable JPEG, PNG or WebP photos"
+        )
