@@ -1,0 +1,1 @@
+"""HTTP only: translate, call the engine once, translate back."""

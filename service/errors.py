@@ -1,0 +1,161 @@
+"""Every failure as one HTTP status and one JSON shape.
+
+    {"error": {"code": "image_unreadable", "message": "A sentence.", "request_id": "..."}}
+
+`FAULTS` is the whole translation of `model/errors.py`; a test fails if a class is missing.
+An unreadable photo is 422, not 415: the form arrived as asked, its content is of no use, and
+a truncated JPEG is still a JPEG. Messages of 5xx faults name paths and devices of the server,
+so those go to the log, and the client gets the sentence of this table.
+"""
+
+import logging
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from model import errors as tree
+from service.validation import explain_validation
+
+logger = logging.getLogger(__name__)
+
+
+class Fault(NamedTuple):
+    """How one error class leaves the service; `sentence` replaces the error's own message."""
+
+    status: int
+    code: str
+    sentence: str | None = None
+
+
+FAULTS: dict[type[tree.SelvedgeError], Fault] = {
+    tree.InputError: Fault(422, "input_invalid"),
+    tree.ImageError: Fault(422, "image_unreadable"),
+    tree.ImageTooLargeError: Fault(413, "image_too_large"),
+    tree.ParameterError: Fault(422, "parameter_invalid"),
+    tree.SourceError: Fault(422, "source_invalid"),
+    tree.ItemNotFoundError: Fault(404, "item_not_found"),
+    tree.CheckpointError: Fault(
+        503,
+        "checkpoint_unusable",
+        "The checkpoint cannot be used; its operator finds why in the log.",
+    ),
+    tree.DeviceError: Fault(
+        503, "device_unavailable", "The device for the network is missing; see the service's log."
+    ),
+    tree.GalleryError: Fault(503, "gallery_unavailable", "The gallery cannot be read right now."),
+    tree.GalleryNotFoundError: Fault(
+        503, "gallery_missing", "The gallery's folder is not an index; see the service's log."
+    ),
+    tree.GalleryExistsError: Fault(409, "gallery_exists", "The gallery exists already."),
+    tree.GalleryMismatchError: Fault(
+        503,
+        "gallery_mismatch",
+        "The gallery was built with another checkpoint; see the service's log.",
+    ),
+    tree.GalleryEmptyError: Fault(
+        503, "gallery_empty", "The gallery is empty; add photos with `python -m indexer add`."
+    ),
+    tree.GalleryBusyError: Fault(
+        503, "gallery_busy", "The gallery is being written to; try again in a few seconds."
+    ),
+    tree.StorageError: Fault(
+        503, "storage_failed", "The gallery's storage failed; see the service's log."
+    ),
+}
+
+INTERNAL_SENTENCE = "Something went wrong in the service; quote the request id when you report it."
+
+
+class Refused(HTTPException):
+    """A refusal that starts in the service itself: not ready, too busy, upload too large."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.code = code
+
+
+def find_fault(error: tree.SelvedgeError) -> Fault:
+    """Return the row of the error's class, or of the nearest class above it."""
+    for cls in type(error).__mro__:
+        if cls in FAULTS:
+            return FAULTS[cls]
+    return Fault(500, "internal", INTERNAL_SENTENCE)
+
+
+def answer_error(
+    request_id: str,
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Build the one shape in which every error leaves."""
+    error = {"code": code, "message": as_sentence(message), "request_id": request_id}
+    return JSONResponse({"error": error}, status, headers)
+
+
+def as_sentence(message: str) -> str:
+    """Start with a capital and end with a full stop; parameter names and paths stay as they are.
+
+    >>> as_sentence("the image is empty (0 bytes); send a JPEG")
+    'The image is empty (0 bytes); send a JPEG.'
+    >>> as_sentence("k is 0; expected 1 to 1,000")
+    'k is 0; expected 1 to 1,000.'
+    """
+    first = message.split(" ", 1)[0]
+    if first.isalpha() and first not in {"k", "alpha", "candidates", "image"}:
+        message = message[:1].upper() + message[1:]
+    return message if message.endswith((".", "!", "?")) else message + "."
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every kind of failure in the same shape; bugs are caught by `RequestContext`."""
+    app.add_exception_handler(tree.SelvedgeError, _answer_fault)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+def _answer_fault(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, tree.SelvedgeError)
+    fault = find_fault(error)
+    if fault.status >= 500:
+        logger.error("%s: %s", type(error).__name__, error)
+    headers = {"Retry-After": "5"} if fault.status == 503 else None
+    message = fault.sentence or str(error)
+    return answer_error(_request_id(request), fault.status, fault.code, message, headers)
+
+
+def _answer_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    message = explain_validation(
+        error.errors(), error.body, request.headers.get("content-type", "")
+    )
+    return answer_error(_request_id(request), 422, "request_invalid", message)
+
+
+def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    code, message = "http_error", str(error.detail)
+    if isinstance(error, Refused):
+        code = error.code
+    elif error.status_code == 404:
+        code = "route_not_found"
+        message = f"There is nothing at {request.url.path}; /docs lists every address."
+    elif error.status_code == 405:
+        code = "method_not_allowed"
+        allowed = (headers or {}).get("Allow", "another method")
+        message = f"{request.url.path} does not answer {request.method}; use {allowed}."
+    elif error.status_code == 400:
+        code = "form_unreadable"
+        message = f"The request's form could not be read: {message}"
+    return answer_error(_request_id(request), error.status_code, code, message, headers)
+
+
+def _request_id(request: Request) -> str:
+    return str(getattr(request.state, "request_id", ""))

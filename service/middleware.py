@@ -1,0 +1,164 @@
+"""What surrounds every request: its id, its log line, its headers, HEAD, and the upload limit.
+
+Plain ASGI, so that bodies stream through and contextvars reach the handlers.
+"""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import INTERNAL_SENTENCE, Refused, answer_error
+from service.logs import current_request_id
+
+access = logging.getLogger("service.access")
+logger = logging.getLogger(__name__)
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+# Anything else in a client's id could forge log lines.
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestContext:
+    """Outermost: gives the request an id, answers bugs with 500 and the id, logs one line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request_id = _choose_request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = current_request_id.set(request_id)
+        status = 0
+        start = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            # The text may hold paths or data: it goes to the log, the client gets the id.
+            logger.exception("request failed")
+            if status:
+                raise
+            response = answer_error(request_id, 500, "internal", INTERNAL_SENTENCE)
+            await response(scope, receive, send_with_headers)
+        finally:
+            _log_request(scope, status, time.perf_counter() - start)
+            current_request_id.reset(token)
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self.app(scope, receive, send)
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+class UploadLimit:
+    """Refuses a body that is too large: by its Content-Length, or while it streams in."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self.max_bytes:
+            return await self._refuse(scope, receive, send)
+        received = 0
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                if message.get("more_body"):
+                    await self._drain(scope, receive)
+                raise self._error()
+            return message
+
+        await self.app(scope, count, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = self._error()
+        request_id = scope["state"]["request_id"]
+        headers = dict(error.headers or {})
+        response = answer_error(request_id, error.status_code, error.code, error.detail, headers)
+        await send({"type": "http.response.start", "status": 413, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        await self._drain(scope, receive)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _drain(self, scope: Scope, receive: Receive) -> None:
+        """Read and drop a little more: a client that is cut off mid-send never sees its answer."""
+        if "expect" in Headers(scope=scope):
+            return  # It waits for leave to send, and takes the answer as a no.
+        left = self.max_bytes
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+
+    def _error(self) -> Refused:
+        megabytes = self.max_bytes / (1024 * 1024)
+        return Refused(
+            413,
+            "upload_too_large",
+            f"The upload is larger than {megabytes:g} MB; send a smaller photo.",
+            {"Connection": "close"},  # or the server would read the rest, however long it is
+        )
+
+
+def _choose_request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex[:16]
+
+
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    # %r keeps line breaks in a path from starting a line of their own.
+    access.info(
+        "%s %r",
+        scope["method"],
+        scope["path"],
+        extra={"status": status, "duration_ms": round(seconds * 1000, 1)},
+    )

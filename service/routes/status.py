@@ -1,0 +1,36 @@
+"""What the service is, whether it runs, and whether it can search."""
+
+from fastapi import APIRouter
+
+from model.errors import GalleryEmptyError
+from service.deps import EngineDep, SettingsDep
+from service.routes import describe_errors
+from service.schemas import InfoAnswer, LimitsAnswer, StatusAnswer
+
+router = APIRouter(tags=["status"])
+
+
+@router.get("/healthz")
+async def get_health() -> StatusAnswer:
+    """Answer as long as the process runs, also while the gallery loads."""
+    # On the event loop on purpose: it answers when every worker thread is busy.
+    return StatusAnswer(status="ok")
+
+
+@router.get("/readyz", responses=describe_errors(_503="loading, failed, or an empty gallery"))
+def get_readiness(engine: EngineDep) -> StatusAnswer:
+    """Answer 200 once a search would succeed, 503 and the reason before."""
+    if engine.info().gallery.items == 0:
+        raise GalleryEmptyError("the gallery is empty")
+    return StatusAnswer(status="ready")
+
+
+@router.get("/info", responses=describe_errors(_503="still loading"))
+def get_info(engine: EngineDep, settings: SettingsDep) -> InfoAnswer:
+    """Describe the gallery, the network behind it, and the limits of a query."""
+    limits = LimitsAnswer(
+        max_upload_mb=settings.max_upload_mb,
+        max_pixels=settings.max_pixels,
+        default_k=settings.default_k,
+    )
+    return InfoAnswer.from_info(engine.info(), limits)

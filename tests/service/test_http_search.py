@@ -1,0 +1,214 @@
+"""POST /search: the answer, the fields, and every way to get them wrong."""
+
+import io
+import struct
+import threading
+import zlib
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.service.fake_engine import FakeEngine, draw_photo
+
+
+def post(client: TestClient, photo: bytes, **fields: Any) -> Any:
+    return client.post("/search", files={"image": ("photo", photo)}, data=fields)
+
+
+def sentence(response: Any, status: int) -> str:
+    """Check the shape of an error and return its sentence."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"code", "message", "request_id"}
+    assert error["request_id"] == response.headers["x-request-id"]
+    assert error["message"].endswith(".")
+    return str(error["message"])
+
+
+def bomb_header() -> bytes:
+    """A PNG whose header promises 20,000 x 20,000 pixels."""
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk + crc
+    return start + struct.pack(">I", 9) + b"IDAT"
+
+
+def test_an_answer_holds_hits_scores_timings_and_the_gallery(
+    client: TestClient, red_photo: bytes
+) -> None:
+    answer = post(client, red_photo, k=1).json()
+    assert answer == {
+        "hits": [
+            {
+                "rank": 1,
+                "item_id": "red.jpg",
+                "product_id": "RED.JPG",
+                "uri": "photos/red.jpg",
+                "metadata": {},
+                "scores": {"global": 1.0, "token": 1.0, "fused": 1.0},
+            }
+        ],
+        "timings_ms": {"decode": 1.0, "encode": 2.0, "total": 3.0},
+        "gallery": {"version": 7, "items": 5, "fingerprint": "c0ffee"},
+    }
+
+
+def test_hits_come_best_first_with_the_engines_scores(client: TestClient) -> None:
+    hits = post(client, draw_photo((204, 51, 0)), k=3, alpha=0.25).json()["hits"]
+    assert [hit["item_id"] for hit in hits] == ["tops/brick.jpg", "red.jpg", "tops/olive.jpg"]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    # olive differs by 102 in red and by 51 in green.
+    assert hits[2]["scores"] == pytest.approx({"global": 0.6, "token": 0.8, "fused": 0.75})
+
+
+def test_form_fields_reach_the_engine(
+    client: TestClient, engine: FakeEngine, red_photo: bytes
+) -> None:
+    post(client, red_photo, k=3, candidates=40, alpha=0, group_by="product")
+    assert engine.calls == [{"k": 3, "candidates": 40, "alpha": 0.0, "group_by": "product"}]
+
+
+def test_fields_left_out_or_empty_take_the_defaults(
+    client: TestClient, engine: FakeEngine, red_photo: bytes
+) -> None:
+    post(client, red_photo)
+    post(client, red_photo, k="", alpha="")
+    assert engine.calls == [{"k": 10, "candidates": None, "alpha": None, "group_by": "item"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("k", "0", 'k is "0"; expected at least 1.'),
+        ("k", "10000", 'k is "10000"; expected at most 1000.'),
+        ("k", "ten", 'k is "ten"; expected a whole number.'),
+        ("k", "2.5", 'k is "2.5"; expected a whole number.'),
+        ("k", "9" * 5000, "k is far too large a number."),
+        ("candidates", "-1", 'candidates is "-1"; expected at least 1.'),
+        ("alpha", "2", 'alpha is "2"; expected at most 1.'),
+        ("alpha", "-0.1", 'alpha is "-0.1"; expected at least 0.'),
+        ("alpha", "nan", 'alpha is "nan"; expected a finite number.'),
+        ("alpha", "high", 'alpha is "high"; expected a number.'),
+        ("group_by", "colour", "group_by is \"colour\"; expected 'item' or 'product'."),
+        (
+            "topk",
+            "3",
+            "The field `topk` is not known here; /docs lists the fields of this address.",
+        ),
+    ],
+)
+def test_a_field_out_of_range_is_named_with_what_was_expected(
+    client: TestClient, red_photo: bytes, field: str, value: str, expected: str
+) -> None:
+    assert sentence(post(client, red_photo, **{field: value}), 422) == expected
+
+
+def test_two_wrong_fields_are_both_named(client: TestClient, red_photo: bytes) -> None:
+    message = sentence(post(client, red_photo, k=0, alpha=2), 422)
+    assert message == 'k is "0"; expected at least 1. alpha is "2"; expected at most 1.'
+
+
+def test_a_wrong_field_name_lists_the_fields_that_were_found(
+    client: TestClient, red_photo: bytes
+) -> None:
+    response = client.post("/search", files={"photo": red_photo}, data={"k": 3})
+    message = sentence(response, 422)
+    assert "the form has `k`, `photo`" in message
+    assert "-F image=@photo.jpg" in message
+
+
+def test_an_image_sent_as_text_is_told_to_come_as_a_file(client: TestClient) -> None:
+    response = client.post("/search", files={"image": (None, "photo.jpg")})
+    assert "sent as text; send a file" in sentence(response, 422)
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/json"])
+def test_a_body_that_is_no_form_is_named(client: TestClient, kind: str) -> None:
+    response = client.post("/search", content=b"{}", headers={"content-type": kind})
+    assert f"The body is {kind}; expected a multipart form" in sentence(response, 422)
+
+
+def test_a_request_without_a_body_is_told_about_the_form(client: TestClient) -> None:
+    assert "The body is no form at all" in sentence(client.post("/search"), 422)
+
+
+def test_a_form_without_a_boundary_is_unreadable(client: TestClient) -> None:
+    headers = {"content-type": "multipart/form-data"}
+    response = client.post("/search", content=b"x", headers=headers)
+    assert "could not be read: Missing boundary" in sentence(response, 400)
+
+
+def test_a_photo_of_zero_bytes_is_refused(client: TestClient) -> None:
+    assert "empty" in sentence(post(client, b""), 422)
+
+
+def test_a_text_file_is_refused(client: TestClient) -> None:
+    response = post(client, b"Dear shop, where is my parcel?")
+    sentence(response, 422)
+    assert response.json()["error"]["code"] == "image_unreadable"
+
+
+def test_a_truncated_photo_is_refused(client: TestClient) -> None:
+    noise = Image.effect_noise((128, 128), 80)
+    photo = io.BytesIO()
+    noise.save(photo, "JPEG")
+    assert "truncated" in sentence(post(client, photo.getvalue()[:1500]), 422)
+
+
+def test_a_photo_of_one_pixel_is_refused(client: TestClient) -> None:
+    assert "1 x 1" in sentence(post(client, draw_photo((0, 0, 0), size=(1, 1))), 422)
+
+
+def test_a_decompression_bomb_is_refused_by_its_header(client: TestClient) -> None:
+    response = post(client, bomb_header())
+    assert "pixels" in sentence(response, 413)
+    assert response.json()["error"]["code"] == "image_too_large"
+
+
+def test_an_empty_gallery_is_503_and_keeps_its_path_to_itself(
+    client: TestClient, engine: FakeEngine, red_photo: bytes
+) -> None:
+    engine.colours = {}
+    response = post(client, red_photo)
+    assert "gallery is empty" in sentence(response, 503)
+    assert "/srv/secret" not in response.text
+    assert response.headers["retry-after"] == "5"
+
+
+def test_a_bug_is_500_with_an_id_and_without_its_text(
+    client: TestClient, engine: FakeEngine, red_photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("password is hunter2")
+
+    engine.before_search = fail
+    response = post(client, red_photo)
+    assert "request id" in sentence(response, 500)
+    assert "hunter2" not in response.text
+    assert "hunter2" in caplog.text
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_search_too_many_is_answered_429_at_once(
+    client: TestClient, engine: FakeEngine, red_photo: bytes
+) -> None:
+    gate, running, may_end = client.app.state.gate, threading.Event(), threading.Event()  # type: ignore[attr-defined]
+
+    def hold() -> None:
+        running.set()
+        assert may_end.wait(10)
+
+    engine.before_search = hold
+    first = threading.Thread(target=post, args=(client, red_photo))
+    first.start()
+    assert running.wait(10)
+    while gate._present.acquire(blocking=False):  # the others that may be present
+        pass
+    response = post(client, red_photo)
+    may_end.set()
+    first.join()
+    assert "Too many searches" in sentence(response, 429)
+    assert response.headers["retry-after"] == "1"
