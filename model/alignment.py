@@ -74,16 +74,22 @@ class TokenAlignment(nn.Module):
 
     def score(self, query: Prepared, candidates: Prepared) -> Tensor:
         """Score prepared queries (B, ...) against prepared candidates (B, K, ...): (B, K)."""
+        scores = self.level_scores(query, candidates)
+        return scores @ self.level_weight[: scores.shape[-1]]
+
+    def level_scores(self, query: Prepared, candidates: Prepared) -> Tensor:
+        """Compare level by level, before the levels are weighed: (B, K, L) in [-1, 1].
+
+        With compare "coarse" there is one level, the refined coarse tokens.
+        """
         num_pairs = candidates.tokens.shape[:2]
         pair = _pair_up(query, candidates, num_pairs)
-        refined = self.refine_tokens(pair)  # (P, S, M, d)
-        relevance = self._compare(refined, pair.mass[..., 0, :])  # (P,)
-        total = self.level_weight[0] * relevance
+        scores = [self._compare(self.refine_tokens(pair), pair.mass[..., 0, :])]
         if self.options.compare == "all":
             for level in range(1, len(self.level_weight)):
                 tokens, mass = _level(pair.tokens, level), pair.mass[..., level, :]
-                total = total + self.level_weight[level] * self._compare(tokens, mass)
-        return total.reshape(num_pairs)
+                scores.append(self._compare(tokens, mass))
+        return torch.stack(scores, dim=-1).reshape(*num_pairs, -1)
 
     def refine_tokens(self, pair: Prepared) -> Tensor:
         """Stage one: coarse tokens (P, S, M, d) attend the other image, then finer levels."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +20,9 @@ from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.mga import MGA, build_mga
 
-FORMAT = "selvedge-checkpoint-1"
+FORMAT: Literal["selvedge-checkpoint-1"] = "selvedge-checkpoint-1"
+# One key: safetensors writes several in random order, and equal content should be equal bytes.
+KEY = "selvedge"
 
 
 class Record(BaseModel):
@@ -31,6 +33,16 @@ class Record(BaseModel):
     weights: str
     trained_for_retrieval: bool = False
     metrics: dict[str, float] = {}
+
+
+class Story(BaseModel):
+    """What the file's metadata holds besides the tensors."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["selvedge-checkpoint-1"]
+    config: ModelConfig
+    record: Record
 
 
 class Checkpoint(NamedTuple):
@@ -44,8 +56,8 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(path: Path, model: MGA, record: Record) -> str:
     """Write `path` atomically and return the fingerprint."""
     tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
-    config = model.config.model_dump_json()
-    metadata = {"format": FORMAT, "config": config, "record": record.model_dump_json()}
+    story = Story(format=FORMAT, config=model.config, record=record)
+    metadata = {KEY: story.model_dump_json()}
     partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(tensors, partial, metadata)
@@ -68,22 +80,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: missing, not safetensors, not one of ours, or weights that do not fit.
     """
     tensors, metadata = _read(path)
-    if metadata.get("format") != FORMAT:
+    if KEY not in metadata:
         raise CheckpointError(
-            f"{path} is not a Selvedge checkpoint: its format is "
-            f"{metadata.get('format', 'not stated')!r}, expected {FORMAT!r}; "
+            f"{path} is not a Selvedge checkpoint, though it is safetensors; "
             "plain network weights are given with --init"
         )
     try:
-        config = ModelConfig.model_validate_json(metadata["config"])
-        record = Record.model_validate_json(metadata["record"])
-    except (KeyError, ValidationError) as error:
+        story = Story.model_validate_json(metadata[KEY])
+    except ValidationError as error:
         raise CheckpointError(
-            f"{path} has a damaged config or record ({_first_line(error)}); fetch it again"
+            f"{path} has a damaged config or record, or is of another format than {FORMAT} "
+            f"({_first_line(error)}); fetch it again, or use the version that wrote it"
         ) from error
-    model = build_mga(config)
+    model = build_mga(story.config)
     _fit_weights(model, tensors, path)
-    return Checkpoint(model.eval(), record, compute_fingerprint(config, tensors))
+    fingerprint = compute_fingerprint(story.config, tensors)
+    return Checkpoint(model.eval(), story.record, fingerprint)
 
 
 def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:

@@ -36,6 +36,7 @@ BATCH = 8
 NUM_COMPARED = 96
 # Share of the global score once both scores have the same spread (docs/experiments.md).
 GLOBAL_SHARE = 0.1
+MIN_SPREAD = 1e-6
 
 
 class Sample(NamedTuple):
@@ -129,27 +130,25 @@ def _full_width_tokens(cells: Tensor, centres: Tensor, options: AggregatorOption
 
 def _fit_fusion(model: MGA, strangers: ImageFeatures) -> None:
     """Weigh levels, and global against token, by one over the spread between strangers."""
-    alignment, token_set = model.alignment, strangers.token_set
-    others = TokenSet(*(x.unsqueeze(0) for x in token_set))
-    spreads = []
-    if model.config.alignment.compare == "all":
-        for level in range(model.config.num_levels):
-            alignment.level_weight.zero_()
-            alignment.level_weight[level] = 1.0
-            spreads.append(_spread(_all_pairs(model, token_set, others)))
-        weight = torch.tensor(spreads).clamp(min=1e-6).reciprocal()
-        alignment.level_weight.copy_(weight / weight.sum())
-    token_spread = _spread(_all_pairs(model, token_set, others))
+    weight = model.alignment.level_weight
+    levels = _all_pairs(model, strangers.token_set)  # (P, P, L)
+    spreads = [_spread(level) for level in levels.unbind(-1)]
+    inverse = torch.tensor(spreads).clamp(min=MIN_SPREAD).reciprocal()
+    weight.zero_()[: len(inverse)] = inverse / inverse.sum()
+    token_spread = _spread(levels @ weight[: len(inverse)])
     global_spread = _spread(strangers.global_feature @ strangers.global_feature.mT)
-    share = GLOBAL_SHARE / max(global_spread, 1e-6)
-    alpha = share / (share + (1.0 - GLOBAL_SHARE) / max(token_spread, 1e-6))
+    share = GLOBAL_SHARE / max(global_spread, MIN_SPREAD)
+    alpha = share / (share + (1.0 - GLOBAL_SHARE) / max(token_spread, MIN_SPREAD))
     model.config = model.config.model_copy(update={"alpha": round(alpha, 4)})
 
 
-def _all_pairs(model: MGA, images: TokenSet, others: TokenSet) -> Tensor:
-    """Token scores of every image with every image: (B, B)."""
-    rows = (TokenSet(t.unsqueeze(0), m.unsqueeze(0)) for t, m in zip(*images, strict=True))
-    return torch.cat([model.align(row, others) for row in rows])
+def _all_pairs(model: MGA, images: TokenSet) -> Tensor:
+    """Token scores of every image with every image, a level each: (P, P, L)."""
+    alignment = model.alignment
+    everything = alignment.prepare(TokenSet(*(x.unsqueeze(0) for x in images)))
+    singles = (TokenSet(*(x[i : i + 1] for x in images)) for i in range(len(images.tokens)))
+    rows = [alignment.level_scores(alignment.prepare(one), everything) for one in singles]
+    return torch.cat(rows)
 
 
 def _spread(scores: Tensor) -> float:

@@ -1,12 +1,13 @@
 """A checkpoint comes back bit for bit, or says why it cannot."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import FORMAT, Record, load_checkpoint, save_checkpoint
+from model.checkpoint import FORMAT, KEY, Record, load_checkpoint, save_checkpoint
 from model.config import get_preset
 from model.errors import CheckpointError
 from model.initialise import initialise
@@ -65,7 +66,7 @@ def test_plain_weights_are_told_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_damaged_config_is_named(tmp_path: Path) -> None:
-    metadata = {"format": FORMAT, "config": '{"preset": 3}', "record": "{}"}
+    metadata = {KEY: json.dumps({"format": FORMAT, "config": {"preset": 3}, "record": {}})}
     save_file({"weight": torch.zeros(2)}, tmp_path / "x.safetensors", metadata)
     with pytest.raises(CheckpointError, match="damaged config"):
         load_checkpoint(tmp_path / "x.safetensors")

@@ -1,0 +1,1 @@
+"""Measurements, each against a floor or a peer of the same run."""

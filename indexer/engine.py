@@ -1,0 +1,331 @@
+"""The two-stage search: recall by global cosine, re-rank by the fused score.
+
+Nothing here knows of HTTP or of a command line. Searching changes no shared state.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
+from indexer.protocols import Gallery
+from indexer.rerank import score_tokens
+from indexer.results import (
+    MAX_CANDIDATES,
+    MAX_K,
+    EngineInfo,
+    Hit,
+    Item,
+    Scores,
+    SearchResult,
+)
+from model.encoder import Encoded, Encoder
+from model.errors import GalleryEmptyError, ParameterError
+from model.fusion import fuse
+from model.images import MAX_PIXELS, decode_image
+
+DEFAULT_K = 10
+DEFAULT_CANDIDATES = 100
+# Photos that go through the network together in a batch search.
+ENCODE_BATCH = 16
+
+GroupBy = Literal["item", "product"]
+
+
+class Plan(NamedTuple):
+    """What one search was asked for, checked."""
+
+    k: int
+    candidates: int
+    alpha: float
+    group_by: GroupBy
+
+
+class Ranking(NamedTuple):
+    """Re-ranked candidates, best first."""
+
+    rows: NDArray[np.int64]
+    global_scores: NDArray[np.float32]
+    token_scores: NDArray[np.float32]
+    fused: NDArray[np.float32]
+
+    def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
+        """The candidates at these places."""
+        return Ranking(*(x[order] for x in self))
+
+
+class Timer:
+    """Milliseconds a stage, in the order the stages began."""
+
+    def __init__(self) -> None:
+        self.stages = dict.fromkeys(("decode", "encode", "recall", "fetch", "align"), 0.0)
+
+    @contextmanager
+    def stage(self, name: str, share: int = 1) -> Iterator[None]:
+        """Add the time spent inside, divided by the `share` searches it served."""
+        start = time.perf_counter()
+        yield
+        self.stages[name] += (time.perf_counter() - start) * 1000 / share
+
+    def report(self) -> dict[str, float]:
+        """Stages and their total, rounded to microseconds."""
+        stages = {name: round(spent, 3) for name, spent in self.stages.items()}
+        return {**stages, "total": round(sum(self.stages.values()), 3)}
+
+
+class SearchEngine:
+    """One gallery and the checkpoint that made it. Safe to use from many threads."""
+
+    def __init__(self, gallery: Gallery, encoder: Encoder, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._gallery = gallery
+        self._encoder = encoder
+        self._max_pixels = max_pixels
+
+    def search(
+        self,
+        image: bytes,
+        *,
+        k: int = DEFAULT_K,
+        candidates: int | None = None,
+        alpha: float | None = None,
+        group_by: GroupBy = "item",
+    ) -> SearchResult:
+        """Find the k most similar items (or products), best first.
+
+        Args:
+            image: an encoded photo (JPEG, PNG, WebP ...).
+            k: hits wanted, 1 to 1000; fewer come back when the gallery is smaller.
+            candidates: how many items stage one hands to stage two, 1 to 1000, raised
+                to k when smaller; 100 when not given.
+            alpha: weight of the global score in the fused one, 0 to 1; the
+                checkpoint's own when not given.
+            group_by: "product" returns the best item of each product, and fetches
+                further candidates until k products are found.
+
+        Raises:
+            ImageError: the bytes are not a usable photo.
+            ParameterError: a number out of its range.
+            GalleryEmptyError: nothing to search in.
+        """
+        options = {"k": k, "candidates": candidates, "alpha": alpha, "group_by": group_by}
+        return self.search_batch([image], **options)[0]  # type: ignore[arg-type]
+
+    def search_batch(
+        self,
+        images: Sequence[bytes],
+        *,
+        k: int = DEFAULT_K,
+        candidates: int | None = None,
+        alpha: float | None = None,
+        group_by: GroupBy = "item",
+    ) -> list[SearchResult]:
+        """Search for several photos; results in their order, each as `search` returns it."""
+        plan = self._plan(k, candidates, alpha, group_by)
+        results = []
+        for start in range(0, len(images), ENCODE_BATCH):
+            batch = images[start : start + ENCODE_BATCH]
+            timers = [Timer() for _ in batch]
+            for timer, query in zip(timers, self._encode(batch, timers), strict=True):
+                results.append(self._answer(query, plan, timer))
+        return results
+
+    def search_item(
+        self,
+        item_id: str,
+        *,
+        k: int = DEFAULT_K,
+        candidates: int | None = None,
+        alpha: float | None = None,
+        group_by: GroupBy = "item",
+    ) -> SearchResult:
+        """Search with an item of the gallery; the item itself is not among its hits.
+
+        Raises:
+            ItemNotFoundError: no such item.
+        """
+        plan, timer = self._plan(k, candidates, alpha, group_by), Timer()
+        with timer.stage("fetch"):
+            row = self._gallery.find_row(item_id)
+            query = self._gallery.read_encoded(row)
+        return self._answer(query, plan, timer, without=row)
+
+    def item(self, item_id: str) -> Item:
+        """Look one item up; ItemNotFoundError when there is none."""
+        row = self._gallery.find_row(item_id)
+        return self._gallery.read_items(np.array([row], dtype=np.int64))[0]
+
+    def thumbnail(self, item_id: str) -> bytes:
+        """Return the small JPEG of one item; ItemNotFoundError when there is none."""
+        return self._gallery.read_thumbnail(item_id)
+
+    def info(self) -> EngineInfo:
+        """Describe gallery and checkpoint."""
+        config = self._encoder.config
+        return EngineInfo(
+            gallery=self._gallery.stamp,
+            products=self._gallery.num_products(),
+            metadata_columns=self._gallery.metadata_columns(),
+            preset=config.preset,
+            backbone=config.backbone.name,
+            weights=self._encoder.weights,
+            trained_for_retrieval=self._encoder.trained_for_retrieval,
+            image_size=config.preprocessing.image_size,
+            levels=config.num_levels,
+            tokens_per_level=config.aggregator.num_tokens,
+            token_dim=config.aggregator.token_dim,
+            global_dim=self._encoder.global_dim,
+            alpha=config.alpha,
+            device=self._encoder.device,
+        )
+
+    def close(self) -> None:
+        """Let go of the gallery."""
+        self._gallery.close()
+
+    def _plan(self, k: int, candidates: int | None, alpha: float | None, group_by: GroupBy) -> Plan:
+        wanted = DEFAULT_CANDIDATES if candidates is None else candidates
+        weight = self._encoder.config.alpha if alpha is None else alpha
+        _require_whole("k", k, MAX_K)
+        _require_whole("candidates", wanted, MAX_CANDIDATES)
+        if not 0.0 <= weight <= 1.0:  # also refuses NaN
+            raise ParameterError(f"alpha is {weight}; expected a number from 0 to 1")
+        if group_by not in ("item", "product"):
+            raise ParameterError(f"group_by is {group_by!r}; expected item or product")
+        if not len(self._gallery):
+            raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
+        return Plan(k, max(k, wanted), weight, group_by)
+
+    def _encode(self, images: Sequence[bytes], timers: Sequence[Timer]) -> list[Encoded]:
+        prepared = []
+        for image, timer in zip(images, timers, strict=True):
+            with timer.stage("decode"):
+                photo = decode_image(image, max_pixels=self._max_pixels)
+                prepared.append(self._encoder.prepare(photo))
+        spent = Timer()
+        with spent.stage("encode", share=len(images)):
+            encoded = self._encoder.encode(prepared)
+        for timer in timers:
+            timer.stages["encode"] = spent.stages["encode"]
+        return [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(images))]
+
+    def _answer(
+        self, query: Encoded, plan: Plan, timer: Timer, without: int | None = None
+    ) -> SearchResult:
+        if plan.group_by == "product":
+            ranking, items = self._rank_products(query, plan, timer, without)
+        else:
+            ranking = self._rank(query, plan, plan.candidates, timer, without)
+            ranking = ranking.take(slice(plan.k))
+            with timer.stage("fetch"):
+                items = self._gallery.read_items(ranking.rows)
+        return SearchResult(_to_hits(ranking, items), timer.report(), self._gallery.stamp)
+
+    def _rank_products(
+        self, query: Encoded, plan: Plan, timer: Timer, without: int | None
+    ) -> tuple[Ranking, list[Item]]:
+        """Keep the best item of each product, fetching on until there are k products."""
+        count, known = plan.candidates, None
+        while True:
+            known = self._rank(query, plan, count, timer, without, known)
+            with timer.stage("fetch"):
+                items = self._gallery.read_items(known.rows)
+            first = _first_of_each([item.product_id for item in items])[: plan.k]
+            if len(first) == plan.k or count >= len(self._gallery):
+                return known.take(np.array(first, dtype=np.int64)), [items[i] for i in first]
+            count *= 2
+
+    def _rank(
+        self,
+        query: Encoded,
+        plan: Plan,
+        count: int,
+        timer: Timer,
+        without: int | None = None,
+        known: Ranking | None = None,
+    ) -> Ranking:
+        """Recall `count` candidates and order them by the fused score.
+
+        Token scores in `known` are taken over, so that fetching on aligns only what is new.
+        """
+        with timer.stage("recall"):
+            extra = 0 if without is None else 1
+            recalled = self._gallery.recall(query.global_feature, count + extra)[0]
+            keep = np.flatnonzero(recalled.rows != (-1 if without is None else without))[:count]
+            rows, global_scores = recalled.rows[keep], recalled.scores[keep]
+        with timer.stage("align"):
+            token_scores = self._align(query, rows, known)
+        fused = fuse(global_scores, token_scores, plan.alpha)
+        # Stable: equal fused scores keep the order of stage one.
+        order = np.argsort(-fused, kind="stable")
+        return Ranking(rows, global_scores, token_scores, fused).take(order)
+
+    def _align(
+        self, query: Encoded, rows: NDArray[np.int64], known: Ranking | None
+    ) -> NDArray[np.float32]:
+        done = {} if known is None else dict(zip(known.rows, known.token_scores, strict=True))
+        new = np.array([row for row in rows if row not in done], dtype=np.int64)
+        scores = score_tokens(self._encoder, self._gallery, query.token_set, new)
+        done.update(zip(new, scores, strict=True))
+        return np.array([done[row] for row in rows], dtype=np.float32)
+
+
+def open_engine(
+    index_dir: Path,
+    *,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB,
+    max_pixels: int = MAX_PIXELS,
+) -> SearchEngine:
+    """Open an index folder to search in it.
+
+    Args:
+        index_dir: what `python -m indexer build` wrote.
+        device: auto, cpu, cuda or cuda:N.
+        checkpoint: the index's own copy when not given; any other file must have the
+            same fingerprint.
+        token_budget_mb: tokens are kept in memory when they fit, read from disk otherwise.
+        max_pixels: larger query photos are refused.
+
+    Raises:
+        GalleryError: not an index, damaged, or made with another checkpoint.
+        CheckpointError, DeviceError: what they say.
+    """
+    gallery = EmbeddedGallery.open(index_dir, token_budget_mb=token_budget_mb, device=device)
+    try:
+        encoder = Encoder.from_checkpoint(checkpoint or gallery.checkpoint, device)
+        require_fingerprint(index_dir, gallery.manifest, encoder.fingerprint)
+    except BaseException:
+        gallery.close()
+        raise
+    return SearchEngine(gallery, encoder, max_pixels=max_pixels)
+
+
+def _require_whole(name: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise ParameterError(f"{name} is {value}; expected a whole number from 1 to {most}")
+
+
+def _first_of_each(products: Sequence[str]) -> list[int]:
+    """Places where a product appears for the first time.
+
+    >>> _first_of_each(["a", "b", "a", "c"])
+    [0, 1, 3]
+    """
+    first: dict[str, int] = {}
+    for place, product in enumerate(products):
+        first.setdefault(product, place)
+    return list(first.values())
+
+
+def _to_hits(ranking: Ranking, items: Sequence[Item]) -> list[Hit]:
+    scores = zip(ranking.global_scores, ranking.token_scores, ranking.fused, strict=True)
+    return [
+        Hit(rank, item, Scores(*map(float, three)))
+        for rank, (item, three) in enumerate(zip(items, scores, strict=True), start=1)
+    ]
