@@ -5,7 +5,8 @@
     │   ├── ImageError             not an image, truncated, empty
     │   │   └── ImageTooLargeError more bytes or pixels than allowed
     │   ├── ParameterError         a number or an option out of its range
-    │   └── SourceError            a photo folder or CSV that cannot be indexed
+    │   ├── SourceError            a photo folder or CSV that cannot be indexed
+    │   └── DataError              a data set for training or evaluation that cannot be read
     ├── ItemNotFoundError          no such item in the gallery
     ├── CheckpointError            not a checkpoint, or weights that do not fit
     ├── DeviceError                the device asked for is not there
@@ -45,6 +46,10 @@ class ParameterError(InputError):
 
 class SourceError(InputError):
     """A photo folder or CSV cannot be indexed."""
+
+
+class DataError(InputError):
+    """A data set for training or evaluation cannot be read."""
 
 
 class ItemNotFoundError(SelvedgeError):

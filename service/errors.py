@@ -36,6 +36,7 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
     tree.ImageTooLargeError: Fault(413, "image_too_large"),
     tree.ParameterError: Fault(422, "parameter_invalid"),
     tree.SourceError: Fault(422, "source_invalid"),
+    tree.DataError: Fault(422, "data_invalid"),
     tree.ItemNotFoundError: Fault(404, "item_not_found"),
     tree.CheckpointError: Fault(
         503,

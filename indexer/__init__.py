@@ -1,0 +1,1 @@
+"""A gallery on disk and the two-stage search in it."""

@@ -1,0 +1,75 @@
+"""`indexer info` and `indexer verify`."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from indexer.checkpoint import StoredCheckpoint
+from indexer.cli import options
+from indexer.cli.render import print_facts, print_json, show_progress
+from indexer.gallery import EmbeddedGallery
+from indexer.verify import verify as verify_index
+
+
+def info(index: options.Index, as_json: options.Json = False) -> None:
+    """Show what an index holds and which checkpoint made it.
+
+    Example: `python -m indexer info --index out/shop`
+    """
+    facts = describe_index(index)
+    if as_json:
+        print_json(facts)
+        return
+    columns = ", ".join(f"{name} ({kind})" for name, kind in facts["metadata"].items())
+    print_facts({**facts, "metadata": columns or "none"})
+
+
+def describe_index(index: Path) -> dict[str, Any]:
+    """Collect the facts of an index."""
+    with EmbeddedGallery.open(index, token_budget_mb=0) as gallery:
+        manifest, stamp = gallery.manifest, gallery.stamp
+        return {
+            "index": str(index),
+            "version": stamp.version,
+            "items": stamp.items,
+            "products": gallery.num_products(),
+            "fingerprint": stamp.fingerprint,
+            "weights": manifest.weights,
+            "trained_for_retrieval": manifest.trained_for_retrieval,
+            "levels": manifest.dims.levels,
+            "tokens_per_level": manifest.dims.num_tokens,
+            "token_dim": manifest.dims.token_dim,
+            "global_dim": manifest.dims.global_dim,
+            "metadata": gallery.metadata_columns(),
+            "source": manifest.source.path,
+            "created": manifest.created.isoformat(),
+            "tool_version": manifest.tool_version,
+            "megabytes": round(_count_bytes(index) / 1e6, 1),
+        }
+
+
+def verify(
+    index: options.Index, device: options.Device = "auto", as_json: options.Json = False
+) -> None:
+    """Check every item, its photo, the checkpoint and the recall index; exit 1 on problems.
+
+    Example: `python -m indexer verify --index out/shop`
+    """
+    with show_progress() as progress:
+        found = verify_index(index, plan=StoredCheckpoint(device=device), progress=progress)
+    if as_json:
+        print_json(found)
+    else:
+        for problem in found.problems:
+            typer.echo(problem)
+        typer.echo(
+            f"{found.items:,} items, {found.photos_checked:,} photos compared, "
+            f"{found.photos_missing:,} not on this machine: {len(found.problems)} problems."
+        )
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _count_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,96 @@
+"""What the gallery asks of an encoder, and what the engine asks of a gallery.
+
+B images, L levels, M tokens a level, d token width, D width of the global feature.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.manifest import Manifest
+from indexer.results import GalleryStamp, Item
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from model.encoder import Encoded
+
+
+class EncoderLike(Protocol):
+    """`model.encoder.Encoder`, or a fake of it that can be predicted by hand."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def trained_for_retrieval(self) -> bool: ...
+    @property
+    def weights(self) -> str: ...
+
+    def prepare(self, image: "Image") -> Any:
+        """Bring one photo into the form `encode` takes; safe to call from many threads."""
+
+    def encode(self, prepared: Sequence[Any]) -> "Encoded":
+        """Encode prepared photos in one pass, in their order."""
+
+
+class Recalled(NamedTuple):
+    """Candidates of one query, best first: rows of the gallery and their cosine in [-1, 1]."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class TokenBlock(NamedTuple):
+    """Tokens of n items, in the order asked for: token = tokens * scales."""
+
+    tokens: NDArray[np.int8]  # (n, L, M, d)
+    scales: NDArray[np.float32]  # (n, L, M)
+    mass: NDArray[np.float32]  # (n, L, M) share of the image in [0, 1]
+
+
+class Gallery(Protocol):
+    """One state of the indexed images; what is written later does not show in it.
+
+    A *row* is the stable id of an item: it survives updates of other items, and it
+    is valid for as long as this gallery is open.
+    """
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def stamp(self) -> GalleryStamp: ...
+
+    def __len__(self) -> int:
+        """Count the items."""
+
+    def recall(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
+        """Find the `count` nearest items of each of the (B, D) unit vectors."""
+
+    def read_tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
+        """Read the tokens of these rows, in their order."""
+
+    def read_items(self, rows: NDArray[np.int64]) -> list[Item]:
+        """Read ids and metadata of these rows, in their order."""
+
+    def find_row(self, item_id: str) -> int:
+        """Find the row of one item; ItemNotFoundError when there is none."""
+
+    def read_encoded(self, row: int) -> "Encoded":
+        """Read one stored item back as an encoding of one image (B = 1)."""
+
+    def read_thumbnail(self, item_id: str) -> bytes:
+        """Read the small JPEG of one item; ItemNotFoundError when there is none."""
+
+    def num_products(self) -> int:
+        """Count the distinct products."""
+
+    def metadata_columns(self) -> dict[str, str]:
+        """Name the metadata columns and their kinds."""
+
+    def close(self) -> None:
+        """Let go of the files."""

@@ -1,0 +1,207 @@
+"""Recall: the nearest global features by cosine, with FAISS.
+
+B queries, D width of the global feature. The index is derived from the dataset
+and keyed by row ids. Small galleries are searched exactly; above `EXACT_LIMIT`
+items, features are sorted into cells (IVF) and a query looks into the nearest
+ones. What a search needs is passed with the call: nothing shared changes.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from indexer.files import IndexFiles, storage_errors, write_atomic, write_text_atomic
+from indexer.protocols import Recalled
+from model.errors import ParameterError, StorageError
+
+EXACT_LIMIT = 50_000
+# From 20 queries on, FAISS multiplies matrices, and rounding then depends on the batch.
+_QUERIES_AT_ONCE = 16
+_TRAINING_PER_CELL = 48
+# Some wheels of FAISS ship partial type stubs, others none.
+_faiss: Any = faiss
+# Pages of the file are read when they are searched: a large index opens at once.
+_MAPPED: int = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)
+# Above this, reading the file to check it would cost more than opening it may.
+_MAX_CHECKED_BYTES = 256_000_000
+
+Vectors = Callable[[], Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]]
+
+
+class RecallTie(BaseModel):
+    """Which state of the dataset a stored index belongs to, and its checksum."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    fingerprint: str
+    items: int
+    products: int
+    num_bytes: int
+    crc32: int
+
+
+class RecallIndex:
+    """Nearest rows by cosine; answers do not depend on what else is in the batch."""
+
+    def __init__(self, index: Any, products: int) -> None:
+        self._index = index
+        self._searcher = index
+        self.products = products
+
+    @classmethod
+    def build(
+        cls, vectors: Vectors, count: int, dim: int, products: int, exact_limit: int = EXACT_LIMIT
+    ) -> "RecallIndex":
+        """Index `count` unit vectors, handed out in batches of (rows, vectors)."""
+        try:
+            index = _make_index(vectors, count, dim, exact_limit)
+            for rows, batch in vectors():
+                index.add_with_ids(np.ascontiguousarray(batch), rows)
+        except RuntimeError as error:
+            raise StorageError(f"FAISS cannot index {count} items: {_first(error)}") from error
+        return cls(index, products)
+
+    def __len__(self) -> int:
+        items: int = self._index.ntotal
+        return items
+
+    @property
+    def is_exact(self) -> bool:
+        """True when every item is compared."""
+        return not isinstance(self._index, faiss.IndexIVF)
+
+    def search(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
+        """Find the `count` best rows of each (D,) unit vector, best first."""
+        queries = np.ascontiguousarray(np.atleast_2d(vectors), dtype=np.float32)
+        if queries.shape[1] != self._index.d:
+            raise ParameterError(
+                f"a query has {queries.shape[1]} values, the gallery {self._index.d}; "
+                "encode it with the gallery's own checkpoint"
+            )
+        count = min(count, len(self))
+        if count < 1:
+            return [Recalled(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+        found: list[Recalled] = []
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            scores, rows = self._search(queries[start : start + _QUERIES_AT_ONCE], count)
+            found += [_order(*pair) for pair in zip(rows, scores, strict=True)]
+        return found
+
+    def holds(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
+        """Say whether these rows are indexed with exactly these vectors."""
+        try:
+            if not self.is_exact:
+                self._index.set_direct_map_type(_faiss.DirectMap.Hashtable)
+            stored = self._index.reconstruct_batch(rows.astype(np.int64))
+        except RuntimeError:
+            return False
+        return np.array_equal(stored, vectors)
+
+    def move_to_gpu(self) -> None:
+        """Search on the first GPU when FAISS has one; the copy on the host stays."""
+        if not len(self) or not getattr(faiss, "get_num_gpus", lambda: 0)():
+            return
+        try:
+            self._resources = faiss.StandardGpuResources()
+            self._searcher = faiss.index_cpu_to_gpu(self._resources, 0, self._index)
+        except RuntimeError:  # does not fit, or a card this build of FAISS has no code for
+            self._searcher = self._index
+
+    def save(self, files: IndexFiles, version: int, fingerprint: str) -> None:
+        """Store the index and tie it to a version; at no moment a tie covers other bytes."""
+        with storage_errors(files.recall_tie, "writing"):
+            files.recall_tie.unlink(missing_ok=True)
+        write_atomic(files.recall, lambda path: _write(self._index, path))
+        tie = RecallTie(
+            version=version,
+            fingerprint=fingerprint,
+            items=len(self),
+            products=self.products,
+            num_bytes=files.recall.stat().st_size,
+            crc32=_checksum(files.recall),
+        )
+        write_text_atomic(files.recall_tie, tie.model_dump_json() + "\n")
+
+    @classmethod
+    def load(cls, files: IndexFiles, version: int, fingerprint: str) -> "RecallIndex | None":
+        """Load the stored index; None when it is missing, stale or damaged."""
+        try:
+            tie = RecallTie.model_validate_json(files.recall_tie.read_bytes())
+            if (tie.version, tie.fingerprint) != (version, fingerprint):
+                return None
+            if not _is_whole(files.recall, tie):
+                return None
+            return cls(faiss.read_index(str(files.recall), _MAPPED), tie.products)
+        except (OSError, ValidationError, RuntimeError):
+            return None
+
+    def _search(self, queries: NDArray[np.float32], count: int) -> tuple[Any, Any]:
+        try:
+            return self._searcher.search(queries, count, params=self._make_parameters())  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            raise StorageError(
+                f"FAISS cannot search the gallery: {_first(error)}; delete its recall.faiss, "
+                "which is rebuilt when the index is opened"
+            ) from error
+
+    def _make_parameters(self) -> Any:
+        if self.is_exact:
+            return None
+        return _faiss.SearchParametersIVF(nprobe=max(8, self._index.nlist // 8))
+
+
+def _make_index(vectors: Vectors, count: int, dim: int, exact_limit: int) -> Any:
+    if count <= exact_limit:
+        return faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+    cells = max(1, min(int(4 * math.sqrt(count)), count // _TRAINING_PER_CELL))
+    index = faiss.index_factory(dim, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
+    step = max(1, count // (cells * _TRAINING_PER_CELL))
+    index.train(np.concatenate(list(_sample(vectors, step))))
+    return index
+
+
+def _sample(vectors: Vectors, step: int) -> Iterator[NDArray[np.float32]]:
+    """Take every step-th vector: the same ones every time."""
+    passed = 0
+    for _, batch in vectors():
+        yield batch[(-passed) % step :: step]
+        passed += len(batch)
+
+
+def _order(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Recalled:
+    """Sort by score, equal scores by row, without the gaps FAISS leaves as -1."""
+    found = rows >= 0
+    rows, scores = rows[found], np.clip(scores[found], -1, 1)
+    order = np.lexsort((rows, -scores))
+    return Recalled(rows[order], scores[order])
+
+
+def _write(index: Any, path: Path) -> None:
+    faiss.write_index(index, str(path))
+
+
+def _is_whole(path: Path, tie: RecallTie) -> bool:
+    num_bytes = path.stat().st_size
+    if num_bytes != tie.num_bytes:
+        return False
+    return num_bytes > _MAX_CHECKED_BYTES or _checksum(path) == tie.crc32
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _first(error: RuntimeError) -> str:
+    return str(error).splitlines()[-1][:200]

@@ -1,0 +1,39 @@
+"""A small gallery of drawn photos, encoded by their colours."""
+
+from pathlib import Path
+
+import pytest
+
+from indexer.build import BuildOptions, build_gallery
+from indexer.gallery import EmbeddedGallery
+from tests.indexer.fakes import FakeEncoder, draw_photos
+
+
+@pytest.fixture
+def encoder() -> FakeEncoder:
+    return FakeEncoder()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twenty photos in two folders, part0 and part1."""
+    return draw_photos(tmp_path / "photos", 20)
+
+
+@pytest.fixture
+def index(tmp_path: Path, photos: Path, encoder: FakeEncoder) -> Path:
+    """An index of `photos`, committed in chunks of 8 and encoded in batches of 4."""
+    build_gallery(photos, tmp_path / "index", encoder, options=small())
+    return tmp_path / "index"
+
+
+def small(**changes: object) -> BuildOptions:
+    """Options that make even a small build go through several chunks and batches."""
+    return BuildOptions(**{"chunk_size": 8, "batch_size": 4, **changes})  # type: ignore[arg-type]
+
+
+def read_content(index: Path) -> list[dict[str, object]]:
+    """Every row of an index with its row id, in order."""
+    with EmbeddedGallery.open(index) as gallery:
+        store = gallery._store
+        return [row for batch in store.scan(store.schema.names) for row in batch.to_pylist()]

@@ -1,0 +1,211 @@
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.build import build_gallery
+from indexer.gallery import EmbeddedGallery
+from indexer.protocols import Gallery
+from model.errors import (
+    GalleryMismatchError,
+    GalleryNotFoundError,
+    ItemNotFoundError,
+    StorageError,
+)
+from tests.indexer.fakes import FakeEncoder, draw_photo
+
+
+@pytest.fixture
+def gallery(index):
+    with EmbeddedGallery.open(index) as gallery:
+        yield gallery
+
+
+def encode(path: Path):
+    from model.images import read_image
+
+    encoder = FakeEncoder()
+    return encoder.encode([encoder.prepare(read_image(path))])
+
+
+def test_an_embedded_gallery_keeps_the_protocol(gallery):
+    promised: Gallery = gallery
+    assert promised.stamp.items == len(promised) == promised.num_products() == 20
+
+
+@pytest.mark.parametrize("number", [0, 7, 19])
+def test_every_photo_finds_itself(gallery, photos, number):
+    item_id = f"part{number % 2}/{number:04}.jpg"
+    [found] = gallery.recall(encode(photos / item_id).global_feature, 3)
+    assert gallery.read_items(found.rows)[0].item_id == item_id
+    assert found.scores[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_recall_equals_brute_force_over_the_stored_features(gallery):
+    rows = np.array([gallery.find_row(f"part{n % 2}/{n:04}.jpg") for n in range(20)])
+    stored = np.concatenate([gallery.read_encoded(int(row)).global_feature for row in rows])
+    query = np.array([[0.1, 0.9, 0.3, 0.3]], np.float32)
+    [found] = gallery.recall(query, 5)
+    np.testing.assert_array_equal(found.rows, rows[np.argsort(-(stored @ query[0]))[:5]])
+
+
+@pytest.mark.parametrize("token_budget_mb", [0, 2048])
+def test_tokens_come_in_the_order_asked_for_from_memory_and_disk(index, token_budget_mb):
+    with EmbeddedGallery.open(index, token_budget_mb=token_budget_mb) as gallery:
+        assert gallery.has_resident_tokens == bool(token_budget_mb)
+        rows = np.array([11, 2, 17, 2])
+        block = gallery.read_tokens(rows)
+        for i, row in enumerate(rows):
+            alone = gallery.read_tokens(np.array([row]))
+            np.testing.assert_array_equal(block.tokens[i], alone.tokens[0])
+        assert block.tokens.shape == (4, 2, 4, 8)
+        assert block.tokens.dtype == np.int8
+        assert block.scales.dtype == block.mass.dtype == np.float32
+        np.testing.assert_allclose(block.mass, 0.25, atol=2e-3)
+
+
+def test_memory_and_disk_give_the_same_tokens(index):
+    rows = np.arange(20)
+    with (
+        EmbeddedGallery.open(index) as memory,
+        EmbeddedGallery.open(index, token_budget_mb=0) as disk,
+    ):
+        for one, other in zip(memory.read_tokens(rows), disk.read_tokens(rows), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_stored_item_reads_back_as_it_was_encoded(gallery, photos):
+    encoded = encode(photos / "part0/0004.jpg")
+    stored = gallery.read_encoded(gallery.find_row("part0/0004.jpg"))
+    np.testing.assert_allclose(stored.global_feature, encoded.global_feature, atol=1e-5)
+    np.testing.assert_allclose(stored.tokens, encoded.tokens, atol=5e-3)
+    np.testing.assert_allclose(stored.geometry, encoded.geometry, atol=2.1e-3)
+    np.testing.assert_allclose(stored.mass, encoded.mass, atol=2e-3)
+
+
+def test_metadata_keeps_its_types(photos, encoder, tmp_path):
+    (photos / "gallery.csv").write_text(
+        "image,product_id,price,day,sale\n"
+        "part0/0000.jpg,P1,52,2024-05-31,true\npart0/0002.jpg,P1,9.5,,\n"
+    )
+    build_gallery(photos, tmp_path / "index", encoder)
+    with EmbeddedGallery.open(tmp_path / "index") as gallery:
+        first, second = gallery.read_items(np.array([0, 1]))
+        assert first.metadata == {"price": 52.0, "day": date(2024, 5, 31), "sale": True}
+        assert second.metadata == {"price": 9.5, "day": None, "sale": None}
+        assert gallery.metadata_columns() == {"price": "float", "day": "date", "sale": "bool"}
+        assert (gallery.num_products(), first.product_id) == (1, "P1")
+        assert (first.uri, first.width, first.height) == ("part0/0000.jpg", 64, 64)
+
+
+@pytest.mark.parametrize("name", ["it's a 'shirt'.jpg", "👕 new.jpg", "a`b.jpg", 'say "x".jpg'])
+def test_items_with_unusual_names_are_found(photos, encoder, tmp_path, name):
+    draw_photo(photos / name, 50)
+    build_gallery(photos, tmp_path / "index", encoder)
+    with EmbeddedGallery.open(tmp_path / "index") as gallery:
+        [item] = gallery.read_items(np.array([gallery.find_row(name)]))
+        assert item.item_id == name
+
+
+def test_a_name_that_is_not_text_is_indexed_under_its_escaped_form(photos, encoder, tmp_path):
+    draw_photo(tmp_path / "plain.jpg", 50).rename(photos / os.fsdecode(b"caf\xe9.jpg"))
+    report = build_gallery(photos, tmp_path / "index", encoder)
+    assert (report.items, report.failed) == (21, 0)
+    with EmbeddedGallery.open(tmp_path / "index") as gallery:
+        assert gallery.read_thumbnail("caf\\xe9.jpg")
+
+
+def test_an_unknown_item_is_named(gallery):
+    with pytest.raises(ItemNotFoundError, match=r"no item 'nope'"):
+        gallery.find_row("nope")
+    with pytest.raises(ItemNotFoundError, match=r"no item 'nope'"):
+        gallery.read_thumbnail("nope")
+
+
+def test_a_row_of_another_gallery_is_refused(index):
+    for budget in (0, 2048):
+        with (
+            EmbeddedGallery.open(index, token_budget_mb=budget) as gallery,
+            pytest.raises(StorageError, match="open the index again"),
+        ):
+            gallery.read_tokens(np.array([3, 999]))
+
+
+def test_another_checkpoint_is_refused(gallery):
+    with pytest.raises(GalleryMismatchError, match=r"built with checkpoint .* is loaded; leave"):
+        gallery.require_fingerprint(FakeEncoder("other").fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "there is no index at"),
+        (Path.touch, "is a file; expected the folder"),
+        (Path.mkdir, "is not an index: it has no manifest.json"),
+    ],
+)
+def test_what_is_not_an_index_is_refused(tmp_path, make, sentence):
+    make(tmp_path / "index")
+    with pytest.raises(GalleryNotFoundError, match=sentence):
+        EmbeddedGallery.open(tmp_path / "index")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format_version": "x"}', "{}"])
+def test_a_damaged_manifest_is_named(index, text):
+    (index / "manifest.json").write_text(text)
+    with pytest.raises(StorageError, match=r"manifest.json is damaged"):
+        EmbeddedGallery.open(index)
+
+
+def test_an_index_of_a_newer_program_is_refused(index):
+    (index / "manifest.json").write_text('{"format_version": 2, "future": true}')
+    with pytest.raises(GalleryMismatchError, match=r"format 2, and this program reads up to 1"):
+        EmbeddedGallery.open(index)
+
+
+def test_a_missing_dataset_is_named(index):
+    shutil.rmtree(index / "gallery.lance")
+    with pytest.raises(StorageError, match="a file is missing"):
+        EmbeddedGallery.open(index)
+
+
+@pytest.mark.parametrize("part", ["data", "_versions"])
+@pytest.mark.parametrize("cut", [0, 10])
+def test_a_damaged_dataset_is_named(index, part, cut):
+    for path in (index / "gallery.lance" / part).iterdir():
+        path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(StorageError, match=r"gallery.lance.*--overwrite"):
+        EmbeddedGallery.open(index)
+
+
+def test_a_manifest_of_another_dataset_is_refused(index, tmp_path):
+    text = (index / "manifest.json").read_text().replace('"global_dim": 4', '"global_dim": 5')
+    (index / "manifest.json").write_text(text)
+    with pytest.raises(StorageError, match=r"columns of .* are not those"):
+        EmbeddedGallery.open(index)
+
+
+@pytest.mark.parametrize("name", ["recall.faiss", "recall.json"])
+def test_a_lost_recall_index_is_derived_again(index, gallery, name):
+    query = np.ones((1, 4), np.float32)
+    expected = gallery.recall(query, 5)[0]
+    (index / name).unlink()
+    with EmbeddedGallery.open(index) as opened:
+        np.testing.assert_array_equal(opened.recall(query, 5)[0].rows, expected.rows)
+    assert (index / name).exists()
+
+
+def test_an_open_gallery_does_not_see_later_changes(photos, index, encoder):
+    from indexer.update import remove
+
+    with EmbeddedGallery.open(index, token_budget_mb=0) as before:
+        remove(["part0/0000.jpg"], index)
+        assert len(before) == 20
+        assert before.read_items(np.array([0]))[0].item_id == "part0/0000.jpg"
+        assert before.read_tokens(np.array([0])).tokens.any()
+        with EmbeddedGallery.open(index) as after:
+            assert (len(after), after.num_products()) == (19, 19)
+            assert after.stamp.version > before.stamp.version
