@@ -1,3 +1,5 @@
+"""A build holds every photo once, reports the broken ones, and never mixes two galleries."""
+
 import json
 import threading
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Options become one checkpoint in the index, and another choice is refused."""
+
 import pytest
 
 from indexer.build import build_index

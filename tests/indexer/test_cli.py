@@ -1,3 +1,5 @@
+"""Commands print results to stdout, sentences to stderr, and exit 0, 1, 2 or 130."""
+
 import json
 import sys
 from types import ModuleType

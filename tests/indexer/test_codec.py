@@ -1,3 +1,5 @@
+"""Tokens and geometry survive their few bytes within stated bounds."""
+
 import numpy as np
 import pytest
 

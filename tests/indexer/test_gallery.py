@@ -1,3 +1,5 @@
+"""An open gallery answers from one version; what is not a gallery is named."""
+
 import os
 import shutil
 from datetime import date

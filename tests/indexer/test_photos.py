@@ -1,3 +1,5 @@
+"""Folders and CSVs become the same photos in the same order, or a sentence."""
+
 import os
 from datetime import date, datetime
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Recall is exact cosine, whatever the batch, and never trusts a stale file."""
+
 from pathlib import Path
 
 import faiss

@@ -1,3 +1,5 @@
+"""Items are added, replaced and removed; the rest stays as it was."""
+
 import shutil
 
 import numpy as np

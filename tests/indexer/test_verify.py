@@ -1,3 +1,5 @@
+"""A sound index has no problems, and each kind of damage has its sentence."""
+
 import pytest
 
 from indexer.build import build_gallery
