@@ -1,18 +1,9 @@
 """Commands: `python -m benchmarks VERB --help`."""
 
-import typer
-
-from benchmarks.probes import probes
-
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-
-
-@app.callback()
-def main() -> None:
-    """Measure this project; results go to stdout."""
-
-
-app.command()(probes)
+from model.threads import wait_politely
 
 if __name__ == "__main__":
+    wait_politely()
+    from benchmarks.cli import app
+
     app()

@@ -56,7 +56,12 @@ class Ranking(NamedTuple):
 
     def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
         """The candidates at these places."""
-        return Ranking(*(x[order] for x in self))
+        return Ranking(
+            self.rows[order],
+            self.global_scores[order],
+            self.token_scores[order],
+            self.fused[order],
+        )
 
 
 class Timer:

@@ -4,6 +4,7 @@ B queries, K candidates a query, L levels (coarse to fine), M tokens a level,
 d token width, h heads. A pair has two sides; S = 2 is that axis.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -31,6 +32,20 @@ class Prepared(NamedTuple):
     finer: tuple[KeyValue, ...]
     tokens: Tensor
     mass: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Prepared":
+        """Apply a change of the leading dimensions to every part."""
+        coarse = Projected(*map(change, self.coarse))
+        finer = tuple(KeyValue(*map(change, level)) for level in self.finer)
+        return Prepared(coarse, finer, change(self.tokens), change(self.mass))
+
+    def take(self, index: Tensor) -> "Prepared":
+        """The images of these places."""
+        return self.map(lambda part: part[index])
+
+    def one_each(self) -> "Prepared":
+        """Each image as the only candidate of its query: (B, ...) to (B, 1, ...)."""
+        return self.map(lambda part: part.unsqueeze(1))
 
 
 class TokenAlignment(nn.Module):
@@ -90,6 +105,21 @@ class TokenAlignment(nn.Module):
                 tokens, mass = _level(pair.tokens, level), pair.mass[..., level, :]
                 scores.append(self._compare(tokens, mass))
         return torch.stack(scores, dim=-1).reshape(*num_pairs, -1)
+
+    def score_among(self, images: TokenSet) -> Tensor:
+        """Score every image of a batch with every other: (B, L, M, d) to symmetric (B, B).
+
+        Each unordered pair is scored once: B (B - 1) / 2 pairs, 1,128 at B = 48. The
+        diagonal is 1.
+        """
+        with torch.autocast(images.tokens.device.type, enabled=False):
+            count, prepared = len(images.tokens), self.prepare(images)
+            left, right = torch.triu_indices(count, count, 1, device=images.tokens.device)
+            pairs = prepared.take(left), prepared.take(right).one_each()
+            scores = self.score(*pairs).squeeze(1)  # (P,)
+            matrix = torch.eye(count, device=scores.device, dtype=scores.dtype)
+            matrix = matrix.index_put((left, right), scores)
+            return matrix.index_put((right, left), scores)
 
     def refine_tokens(self, pair: Prepared) -> Tensor:
         """Stage one: coarse tokens (P, S, M, d) attend the other image, then finer levels."""

@@ -13,6 +13,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from indexer.results import Hit
+from model.threads import wait_politely
 from service.app import create_app
 from service.engine import EngineSlot
 from service.logs import configure_logging
@@ -162,4 +163,5 @@ def _make_curl(url: str, hit: Hit) -> str:
 
 
 if __name__ == "__main__":
+    wait_politely()
     cli(prog_name="python -m service")

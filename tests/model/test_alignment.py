@@ -195,6 +195,17 @@ def test_what_depends_on_one_image_is_prepared_once() -> None:
     torch.testing.assert_close(alignment.score(*prepared), alignment(a, b))
 
 
+@pytest.mark.parametrize("options", VARIANTS)
+def test_scoring_a_batch_among_itself_equals_scoring_its_pairs(options: dict[str, Any]) -> None:
+    alignment = make(trained=True, **options)
+    batch = images(5)
+    everyone = TokenSet(*(x.unsqueeze(0).expand(5, *x.shape) for x in batch))
+    among, pairs = alignment.score_among(batch), alignment(batch, everyone)
+    different = ~torch.eye(5, dtype=torch.bool)
+    torch.testing.assert_close(among[different], pairs[different])
+    assert torch.equal(among, among.mT)
+
+
 def pad(image: TokenSet, count: int) -> TokenSet:
     tokens = torch.nn.functional.pad(image.tokens, (0, 0, 0, count))
     return TokenSet(tokens, torch.nn.functional.pad(image.mass, (0, count)))

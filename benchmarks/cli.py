@@ -1,0 +1,15 @@
+"""The verbs of `python -m benchmarks`."""
+
+import typer
+
+from benchmarks.probes import probes
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def main() -> None:
+    """Measure this project; results go to stdout."""
+
+
+app.command()(probes)
