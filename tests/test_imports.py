@@ -15,8 +15,8 @@ PACKAGES = ("model", "indexer", "service", "stitch")
 MAY_IMPORT = {
     "model": {"model"},
     "indexer": {"indexer", "model"},
-    # Errors and image limits are words that all rooms share; the network is not.
-    "service": {"service", "indexer", "model.errors", "model.images"},
+    # Errors, limits and thread habits are shared by all rooms; the network is not.
+    "service": {"service", "indexer", "model.errors", "model.images", "model.threads"},
     "stitch": {"stitch"},
 }
 STITCH_THIRD_PARTY = {"numpy", "PIL", "resvg_py", "typer", "rich"}
