@@ -12,7 +12,7 @@ from indexer.progress import Progress
 from indexer.protocols import EncoderLike
 from model.errors import ParameterError
 
-DEFAULT_PRESET = "mga-mobile"
+DEFAULT_PRESET = "mga-b0"
 DEFAULT_INIT = "random"
 FIT_SAMPLE = 500
 

@@ -8,16 +8,17 @@ so that no level drowns the others.
 P photos, n cells a photo, C channels, M tokens, G ghosts, d token width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.aggregator import FineGranularAggregator
 from model.alignment import TokenSet
+from model.backbone import Backbone
 from model.checkpoint import Record, save_checkpoint
 from model.config import AggregatorOptions, get_preset
 from model.errors import ImageError, SourceError
@@ -34,6 +35,8 @@ MAX_CELLS = 50_000
 BATCH = 8
 # Photos compared with each other to learn how far scores of strangers spread.
 NUM_COMPARED = 96
+# Photos that give a random network its statistics.
+NUM_NORM_PHOTOS = 64
 # Share of the global score once both scores have the same spread (docs/experiments.md).
 GLOBAL_SHARE = 0.1
 MIN_SPREAD = 1e-6
@@ -70,9 +73,31 @@ def create_checkpoint(
     """
     model, weights = initialise(get_preset(preset), init, seed)
     if photos is not None:
+        if init == "random":
+            fit_norms(model.backbone, _batches(model, photos[:NUM_NORM_PHOTOS], None))
         count = fit(model, photos, seed=seed, progress=progress)
         weights += f"; centres fitted on {count} photos"
     return save_checkpoint(path, model, Record(weights=weights))
+
+
+@torch.inference_mode()
+def fit_norms(backbone: Backbone, batches: Iterable[Tensor]) -> None:
+    """Give a random network's batch norms the statistics of real photos.
+
+    Without them its maps are nearly constant; with them, random filters tell colours
+    and textures apart. Networks with trained weights have their own statistics.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over batches
+        norm.train()
+    for pixels in batches:
+        backbone(pixels)
+    for norm, kept in zip(norms, momenta, strict=True):
+        norm.momentum = kept
+        norm.eval()
 
 
 @torch.inference_mode()

@@ -26,8 +26,8 @@ def build(
         str | None,
         typer.Option(
             envvar="SELVEDGE_PRESET",
-            help="Network to make a checkpoint of: mga-mobile (the cheapest, default), mga-b0, "
-            "mga-r50, mga-s (the paper's; about ten times the work of mga-mobile), tiny (tests).",
+            help="Network to make a checkpoint of: mga-b0 (default), mga-mobile, "
+            "mga-r50, mga-s (the paper's; about ten times the work of mga-b0), tiny (tests).",
             show_default=False,
         ),
     ] = None,

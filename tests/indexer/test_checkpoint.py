@@ -45,9 +45,9 @@ def test_the_checkpoint_is_copied_into_the_index(photos, checkpoint, tmp_path):
 def test_without_a_choice_the_cheap_preset_is_fitted_on_the_photos(photos, tmp_path):
     build(photos, tmp_path / "index")
     text = (tmp_path / "index" / "checkpoint.safetensors").read_text()
-    assert text == "mga-mobile random fitted on 20"
+    assert text == "mga-b0 random fitted on 20"
     assert Manifest.load(tmp_path / "index").recipe == {
-        "preset": "mga-mobile", "init": "random", "fit_centres": True,
+        "preset": "mga-b0", "init": "random", "fit_centres": True,
     }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_the_copy_in_an_index_is_the_same_checkpoint(photos, tmp_path):
 def test_another_choice_is_refused_and_may_overwrite(photos, tmp_path, choice):
     index = tmp_path / "index"
     build(photos, index)
-    with pytest.raises(GalleryMismatchError, match="preset mga-mobile, init random"):
+    with pytest.raises(GalleryMismatchError, match="preset mga-b0, init random"):
         build(photos, index, CheckpointChoice(**choice))
     report = build(photos, index, CheckpointChoice(**choice), overwrite=True)
     assert not report.up_to_date

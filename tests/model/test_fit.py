@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from model.aggregator import FineGranularAggregator
+from model.backbone import build_backbone
 from model.checkpoint import load_checkpoint
-from model.config import AggregatorOptions
+from model.config import AggregatorOptions, get_preset
 from model.errors import SourceError
-from model.fit import create_checkpoint, fit_level
+from model.fit import create_checkpoint, fit_level, fit_norms
 from model.kmeans import spherical_kmeans
 
 
@@ -85,3 +86,15 @@ def test_kmeans_gives_every_centre_a_point_even_among_copies() -> None:
     centres = spherical_kmeans(points, 2, generator=torch.Generator().manual_seed(0))
     served = (torch.nn.functional.normalize(points, dim=-1) @ centres.mT).max(-1).values
     assert served.min() > 0.999
+
+
+def test_norms_of_a_random_network_take_the_statistics_of_the_photos() -> None:
+    backbone = build_backbone(get_preset("tiny").backbone).eval()
+    pixels = 3.0 + 2.0 * torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    fit_norms(backbone, [pixels, pixels])
+    with torch.inference_mode():
+        first = backbone.net.bn1.bn if hasattr(backbone.net.bn1, "bn") else backbone.net.bn1
+        raw = backbone.net.conv_stem(pixels)
+    torch.testing.assert_close(first.running_mean, raw.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)
+    assert not backbone.training
+    assert first.momentum == build_backbone(get_preset("tiny").backbone).net.bn1.momentum
