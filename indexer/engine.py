@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
-from indexer.protocols import Gallery
-from indexer.rerank import score_tokens
+from indexer.protocols import Gallery, TokenBlock
 from indexer.results import (
     MAX_CANDIDATES,
     MAX_K,
@@ -24,6 +25,8 @@ from indexer.results import (
     Scores,
     SearchResult,
 )
+from model.aggregator import EPS
+from model.alignment import TokenSet
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
 from model.fusion import fuse
@@ -33,6 +36,8 @@ DEFAULT_K = 10
 DEFAULT_CANDIDATES = 100
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
+# Candidates aligned together: bounds the memory of one call.
+ALIGN_CHUNK = 256
 
 GroupBy = Literal["item", "product"]
 
@@ -262,20 +267,24 @@ class SearchEngine:
             recalled = self._gallery.recall(query.global_feature, count + extra)[0]
             keep = np.flatnonzero(recalled.rows != (-1 if without is None else without))[:count]
             rows, global_scores = recalled.rows[keep], recalled.scores[keep]
-        with timer.stage("align"):
-            token_scores = self._align(query, rows, known)
+        token_scores = self._align(query, rows, timer, known)
         fused = fuse(global_scores, token_scores, plan.alpha)
         # Stable: equal fused scores keep the order of stage one.
         order = np.argsort(-fused, kind="stable")
         return Ranking(rows, global_scores, token_scores, fused).take(order)
 
     def _align(
-        self, query: Encoded, rows: NDArray[np.int64], known: Ranking | None
+        self, query: Encoded, rows: NDArray[np.int64], timer: Timer, known: Ranking | None
     ) -> NDArray[np.float32]:
         done = {} if known is None else dict(zip(known.rows, known.token_scores, strict=True))
         new = np.array([row for row in rows if row not in done], dtype=np.int64)
-        scores = score_tokens(self._encoder, self._gallery, query.token_set, new)
-        done.update(zip(new, scores, strict=True))
+        for start in range(0, len(new), ALIGN_CHUNK):
+            part = new[start : start + ALIGN_CHUNK]
+            with timer.stage("fetch"):
+                candidates = to_token_set(self._gallery.read_tokens(part))
+            with timer.stage("align"):
+                scores = self._encoder.align(query.token_set, candidates)[0]
+            done.update(zip(part, scores, strict=True))
         return np.array([done[row] for row in rows], dtype=np.float32)
 
 
@@ -326,6 +335,14 @@ def _first_of_each(products: Sequence[str]) -> list[int]:
     for place, product in enumerate(products):
         first.setdefault(product, place)
     return list(first.values())
+
+
+def to_token_set(block: TokenBlock) -> TokenSet:
+    """Bring n stored items back to unit tokens (1, n, L, M, d); unused tokens stay zero."""
+    # Copied: what comes straight from disk is read-only, and torch cannot know that.
+    codes, scales, mass = (torch.tensor(part) for part in block)
+    tokens = F.normalize(codes.float() * scales.unsqueeze(-1), dim=-1, eps=EPS)
+    return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
 
 
 def _to_hits(ranking: Ranking, items: Sequence[Item]) -> list[Hit]:

@@ -40,7 +40,19 @@ class Projected(NamedTuple):
         return cls(tokens, nothing, nothing, nothing)
 
 
-class JointBlock(nn.Module):
+class Block(nn.Module):
+    """Attention and a feed-forward part, both added to what came in."""
+
+    out: nn.Linear
+    ffn: "FeedForward"
+
+    def is_idle(self) -> bool:
+        """True while both residual branches end in zeros: tokens leave as they came."""
+        ends = (*self.out.parameters(), *self.ffn.shrink.parameters())
+        return not any(bool(end.any()) for end in ends)
+
+
+class JointBlock(Block):
     """Pre-norm block over both images' coarse tokens: each side attends both."""
 
     def __init__(self, width: int, num_heads: int, ffn_ratio: int) -> None:
@@ -64,7 +76,7 @@ class JointBlock(nn.Module):
         return refined * is_real(x.tokens).unsqueeze(-1)
 
 
-class CrossBlock(nn.Module):
+class CrossBlock(Block):
     """Pre-norm block whose keys and values are a finer level's tokens."""
 
     def __init__(self, width: int, num_heads: int, ffn_ratio: int) -> None:

@@ -60,7 +60,10 @@ def save_checkpoint(path: Path, model: MGA, record: Record) -> str:
     metadata = {KEY: story.model_dump_json()}
     partial = path.with_name(f".{path.name}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # safetensors leaves files only their owner can read
         save_file(tensors, partial, metadata)
+        partial.chmod(mode)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)

@@ -46,6 +46,7 @@ class Encoder:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self._device = resolve_device(device)
         self._model = checkpoint.model.to(self._device)
+        self._model.alignment.drop_idle_stage()
         self._record = checkpoint.record
         self.fingerprint = checkpoint.fingerprint
 

@@ -8,6 +8,7 @@
     │   ├── SourceError            a photo folder or CSV that cannot be indexed
     │   └── DataError              a data set for training or evaluation that cannot be read
     ├── ItemNotFoundError          no such item in the gallery
+    ├── TrainingError              a training run that cannot go on
     ├── CheckpointError            not a checkpoint, or weights that do not fit
     ├── DeviceError                the device asked for is not there
     └── GalleryError               something is wrong with an index folder
@@ -54,6 +55,10 @@ class DataError(InputError):
 
 class ItemNotFoundError(SelvedgeError):
     """The gallery has no item of this id."""
+
+
+class TrainingError(SelvedgeError):
+    """A training run cannot go on."""
 
 
 class CheckpointError(SelvedgeError):

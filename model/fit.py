@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 MAX_CELLS = 50_000
 BATCH = 8
 # Photos compared with each other to learn how far scores of strangers spread.
-NUM_COMPARED = 96
+NUM_COMPARED = 32
 # Photos that give a random network its statistics.
 NUM_NORM_PHOTOS = 64
 # Share of the global score once both scores have the same spread (docs/experiments.md).

@@ -68,7 +68,11 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
                 }
             },
             "root": {"level": level.upper(), "handlers": ["stderr"]},
-            "loggers": {"uvicorn": {"level": "WARNING"}, "PIL": {"level": "WARNING"}},
+            "loggers": {
+                "uvicorn": {"level": "WARNING"},
+                "PIL": {"level": "WARNING"},
+                "faiss": {"level": "WARNING"},
+            },
         }
     )
 

@@ -206,6 +206,22 @@ def test_scoring_a_batch_among_itself_equals_scoring_its_pairs(options: dict[str
     assert torch.equal(among, among.mT)
 
 
+@pytest.mark.parametrize("options", VARIANTS)
+def test_dropping_an_idle_first_stage_changes_no_bit(options: dict[str, Any]) -> None:
+    whole, served = make(**options), make(**options)
+    served.drop_idle_stage()
+    a, b = images(1), images(1, 3, seed=2)
+    assert torch.equal(whole(a, b), served(a, b))
+    assert not served.refine
+
+
+def test_a_trained_first_stage_is_never_dropped() -> None:
+    alignment = make()
+    alignment.refine[1].ffn.shrink.bias.data[0] = 1e-3
+    alignment.drop_idle_stage()
+    assert len(alignment.refine) == 2
+
+
 def pad(image: TokenSet, count: int) -> TokenSet:
     tokens = torch.nn.functional.pad(image.tokens, (0, 0, 0, count))
     return TokenSet(tokens, torch.nn.functional.pad(image.mass, (0, count)))
