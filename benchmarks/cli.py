@@ -3,6 +3,7 @@
 import typer
 
 from benchmarks.probes import probes
+from benchmarks.queries import queries
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -13,3 +14,4 @@ def main() -> None:
 
 
 app.command()(probes)
+app.command()(queries)

@@ -33,6 +33,9 @@ class Record(BaseModel):
     weights: str
     trained_for_retrieval: bool = False
     metrics: dict[str, float] = {}
+    # The training run, as `model.recipes.Recipe` wrote it; empty where nothing was trained.
+    recipe: dict[str, Any] = {}
+    epochs: int = 0
 
 
 class Story(BaseModel):

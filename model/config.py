@@ -1,7 +1,7 @@
 """Every choice a checkpoint carries, with its meaning and its default.
 
-Rows of `method` mentioned here are the papers' ambiguities as numbered in
-docs/math.md, section 6. The defaults are the recommended readings.
+Rows mentioned here are the papers' ambiguities as numbered in
+docs/math.md, section 7. The defaults are the recommended readings.
 """
 
 from typing import Literal, Self

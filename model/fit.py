@@ -8,7 +8,7 @@ so that no level drowns the others.
 P photos, n cells a photo, C channels, M tokens, G ghosts, d token width.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from model.aggregator import FineGranularAggregator
 from model.alignment import TokenSet
-from model.backbone import Backbone
 from model.checkpoint import Record, save_checkpoint
 from model.config import AggregatorOptions, get_preset
 from model.errors import ImageError, SourceError
@@ -74,27 +73,27 @@ def create_checkpoint(
     model, weights = initialise(get_preset(preset), init, seed)
     if photos is not None:
         if init == "random":
-            fit_norms(model.backbone, _batches(model, photos[:NUM_NORM_PHOTOS], None))
+            fit_norms(model, photos)
         count = fit(model, photos, seed=seed, progress=progress)
         weights += f"; centres fitted on {count} photos"
     return save_checkpoint(path, model, Record(weights=weights))
 
 
 @torch.inference_mode()
-def fit_norms(backbone: Backbone, batches: Iterable[Tensor]) -> None:
-    """Give a random network's batch norms the statistics of real photos.
+def fit_norms(model: MGA, photos: Sequence[Path]) -> None:
+    """Give a random network's batch norms the statistics of (up to 64) photos.
 
     Without them its maps are nearly constant; with them, random filters tell colours
     and textures apart. Networks with trained weights have their own statistics.
     """
-    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in model.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over batches
         norm.train()
-    for pixels in batches:
-        backbone(pixels)
+    for pixels in _batches(model, photos[:NUM_NORM_PHOTOS], None):
+        model.backbone(pixels)
     for norm, kept in zip(norms, momenta, strict=True):
         norm.momentum = kept
         norm.eval()

@@ -77,6 +77,10 @@ class MGA(nn.Module):
         tokens, mass, geometry = (torch.stack(x, dim=1) for x in zip(*levels, strict=True))
         return ImageFeatures(self.global_feature(features.final), tokens, mass, geometry)
 
+    def tokens(self, features: Features) -> TokenSet:
+        """Tokens alone: (B, L, M, d) and their mass (B, L, M)."""
+        return self.describe(features).token_set
+
     def global_feature(self, final: Tensor) -> Tensor:
         """Pool the final map, through the neck, to unit length: (B, D, H, W) -> (B, D)."""
         with torch.autocast(final.device.type, enabled=False):

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from model.aggregator import FineGranularAggregator
-from model.backbone import build_backbone
 from model.checkpoint import load_checkpoint
 from model.config import AggregatorOptions, get_preset
 from model.errors import SourceError
 from model.fit import create_checkpoint, fit_level, fit_norms
+from model.images import read_image
+from model.initialise import initialise
 from model.kmeans import spherical_kmeans
+from model.preprocessing import prepare
 
 
 def test_the_same_photos_and_seed_give_the_same_checkpoint(
@@ -88,13 +91,15 @@ def test_kmeans_gives_every_centre_a_point_even_among_copies() -> None:
     assert served.min() > 0.999
 
 
-def test_norms_of_a_random_network_take_the_statistics_of_the_photos() -> None:
-    backbone = build_backbone(get_preset("tiny").backbone).eval()
-    pixels = 3.0 + 2.0 * torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    fit_norms(backbone, [pixels, pixels])
+def test_norms_of_a_random_network_take_the_statistics_of_the_photos(photos: list[Path]) -> None:
+    model = initialise(get_preset("tiny")).model
+    first = model.backbone.net.bn1
+    momentum = first.momentum
+    fit_norms(model, photos[:8])
+    prepared = [prepare(read_image(photo), model.config.preprocessing) for photo in photos[:8]]
+    pixels = model.normalise(torch.from_numpy(np.stack([p.pixels for p in prepared])))
     with torch.inference_mode():
-        first = backbone.net.bn1.bn if hasattr(backbone.net.bn1, "bn") else backbone.net.bn1
-        raw = backbone.net.conv_stem(pixels)
-    torch.testing.assert_close(first.running_mean, raw.mean((0, 2, 3)), atol=1e-4, rtol=1e-3)
-    assert not backbone.training
-    assert first.momentum == build_backbone(get_preset("tiny").backbone).net.bn1.momentum
+        raw = model.backbone.net.conv_stem(pixels)
+    torch.testing.assert_close(first.running_mean, raw.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    assert not model.backbone.training
+    assert first.momentum == momentum

@@ -1,0 +1,63 @@
+"""How well one gallery answers labelled queries, through the engine a shop would use."""
+
+import csv
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from indexer.engine import SearchEngine, open_engine
+from model.errors import SourceError
+
+KS = (1, 5, 10)
+
+
+def queries(
+    index: Annotated[Path, typer.Option(help="An index folder.")],
+    labelled: Annotated[
+        Path, typer.Option("--queries", help="CSV with the columns image and product_id.")
+    ],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Search for every photo of a CSV and print how often its product is among the first.
+
+    Hits are grouped by product, with the checkpoint's own alpha and 100 candidates.
+    """
+    asked = read_queries(labelled)
+    engine = open_engine(index, device=device)
+    ranks, spent = measure(engine, asked)
+    table = Table("queries", *(f"R@{k}" for k in KS), "median ms a search")
+    recalls = [sum(rank is not None and rank <= k for rank in ranks) for k in KS]
+    shares = (f"{found / len(ranks):.3f} ({found})" for found in recalls)
+    table.add_row(str(len(ranks)), *shares, f"{median(spent):.0f}")
+    Console().print(table)
+
+
+def read_queries(labelled: Path) -> list[tuple[Path, str]]:
+    """Photos, relative to the CSV, and the product each shows."""
+    try:
+        with labelled.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [(labelled.parent / row["image"], row["product_id"]) for row in rows]
+    except (OSError, KeyError) as error:
+        raise SourceError(
+            f"{labelled} cannot be read as queries ({error}); "
+            "expected a CSV with the columns image and product_id"
+        ) from error
+
+
+def measure(
+    engine: SearchEngine, asked: list[tuple[Path, str]]
+) -> tuple[list[int | None], list[float]]:
+    """The rank of each query's product among the first ten (None: not there), and the time."""
+    ranks: list[int | None] = []
+    spent: list[float] = []
+    for photo, product in asked:
+        result = engine.search(photo.read_bytes(), k=max(KS), group_by="product")
+        products = [hit.item.product_id for hit in result.hits]
+        ranks.append(products.index(product) + 1 if product in products else None)
+        spent.append(result.timings_ms["total"])
+    return ranks, spent

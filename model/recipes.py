@@ -1,0 +1,114 @@
+"""How to train: every choice with its default, and named recipes.
+
+A recipe is not part of a checkpoint's config: it says how weights came about, and is
+kept in the checkpoint's record.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.errors import ParameterError
+
+Loss = Literal["identity", "triplet", "multi-granular"]
+
+
+class Recipe(BaseModel):
+    """One training run. `steps` are optimiser steps; an epoch sees every item once or more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    preset: str
+    # The rows of the paper's Table 2: identity loss alone, with the plain triplet loss
+    # on S_global, or with the multi-granular triplet loss on the fused score.
+    loss: Loss = "multi-granular"
+    epochs: int = Field(default=130, ge=1)
+    # A batch is items x photos of each: 12 x 4 = 48 in the paper.
+    batch_items: int = Field(default=12, ge=2)
+    batch_photos: int = Field(default=4, ge=2)
+    optimiser: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(default=1e-4, gt=0)
+    # New parts (classifier, FGA, ATA) start from nothing and may learn faster.
+    head_rate_factor: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    warmup_epochs: float = Field(default=10.0, ge=0)
+    schedule: Literal["steps", "cosine"] = "steps"
+    milestones: tuple[int, ...] = (40, 70)
+    decay: float = Field(default=0.1, gt=0, le=1)
+    # Epochs with the identity loss alone before triplets join: random tokens mislead mining.
+    identity_epochs: int = Field(default=5, ge=0)
+    triplet_weight: float = Field(default=1.0, ge=0)
+    margin: float = Field(default=0.2, ge=0)
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    # 0: plain classifier; above: CosFace margin on cosines.
+    identity_margin: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    # Batches of 12 items are no fair sample: their statistics would replace ImageNet's.
+    freeze_batch_norm: bool = True
+    # Decay of an averaged copy of the weights, which is then what is saved; None: off.
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    # bfloat16 in the backbone where the device has it; similarities stay float32.
+    amp: bool = True
+    # Fit projections and centres on training photos before the first step.
+    fit_centres: bool = True
+    # paper: flip, shift, erase; instance: also close-ups, backgrounds, light, angle;
+    # auto: instance for unlabelled photos, else paper.
+    augment: Literal["auto", "none", "paper", "instance"] = "auto"
+    validate_every: int = Field(default=1, ge=1)
+    seed: int = 0
+
+    def changed(self, **changes: object) -> Self:
+        """Return this recipe with the changes that are not None, checked."""
+        try:
+            given = {name: value for name, value in changes.items() if value is not None}
+            return type(self).model_validate({**self.model_dump(), **given})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            raise ParameterError(f"{name} is {first['input']!r}: {first['msg']}") from error
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="paper", preset="mga-s"),
+        Recipe(
+            name="shop",
+            preset="mga-b0",
+            epochs=30,
+            optimiser="adamw",
+            head_rate_factor=10.0,
+            warmup_epochs=2.0,
+            schedule="cosine",
+            identity_epochs=1,
+        ),
+        Recipe(
+            name="quick",
+            preset="tiny",
+            epochs=12,
+            batch_items=8,
+            optimiser="adamw",
+            learning_rate=2e-3,
+            warmup_epochs=0.5,
+            schedule="cosine",
+            identity_epochs=1,
+            freeze_batch_norm=False,
+            amp=False,
+        ),
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Look a recipe up by name.
+
+    >>> get_recipe("paper").milestones
+    (40, 70)
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        known = ", ".join(RECIPES)
+        raise ParameterError(f"there is no recipe {name!r}; choose one of {known}") from None

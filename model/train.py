@@ -1,0 +1,262 @@
+"""Train MGA as the paper does: identity loss, then identity and multi-granular triplet loss.
+
+Read from top to bottom: data, network, optimiser, epochs, validation, save. Everything
+random follows the recipe's seed; a run that was killed goes on from its last finished
+epoch and ends with the same weights.
+
+B images of a batch, S pixels a side, I training items, D width of the global feature.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from model.checkpoint import Record, save_checkpoint
+from model.config import get_preset
+from model.data import DataSet, ItemSampler, Loaded, Loader
+from model.data.augment import View, instance_view, plain_view, train_view
+from model.devices import resolve_device
+from model.errors import TrainingError
+from model.fit import fit, fit_norms
+from model.fusion import fuse
+from model.initialise import initialise
+from model.losses import IdentityLoss, triplet_loss
+from model.mga import MGA
+from model.recipes import Recipe
+from model.trainstate import Run, claim_folder, load_state, save_state, write_failed_batch, write_log
+
+Validate = Callable[[MGA], dict[str, float]]
+Watch = Callable[[int, int, int, float], None]
+
+CHECKPOINT = "checkpoint.safetensors"
+MAX_FIT_PHOTOS = 500
+# "auto" leaves the choice to the loader: instance views for unlabelled photos.
+VIEWS: dict[str, View] = {"none": plain_view, "paper": train_view, "instance": instance_view}
+
+
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    *,
+    init: str = "random",
+    device: str = "auto",
+    resume: bool = False,
+    workers: int = 2,
+    validate: Validate | None = None,
+    watch: Watch | None = None,
+) -> Path:
+    """Train on `data.train` and return the path of the checkpoint; the test set is not touched.
+
+    Args:
+        recipe: every choice of the run.
+        data: photos of at least two items.
+        out: a folder for `checkpoint.safetensors`, `log.csv` and the state to resume from.
+        init: what the backbone starts from: "random", "imagenet" or a weights file.
+        device: auto, cpu, cuda or cuda:N.
+        resume: go on from the last finished epoch in `out`.
+        workers: threads that load photos.
+        validate: measures the model after an epoch; its figures go to the log and the record.
+        watch: called after each step with (epoch, step, steps an epoch, loss).
+
+    Raises:
+        TrainingError: a loss that is not finite, or nothing (or another run) to resume.
+    """
+    where = resolve_device(device)
+    claim_folder(out, resume=resume)
+    sampler = ItemSampler(
+        data.train,
+        num_items=recipe.batch_items,
+        num_photos=recipe.batch_photos,
+        seed=recipe.seed,
+        views=data.views,
+    )
+    model, words = initialise(get_preset(recipe.preset), init, recipe.seed)
+    if recipe.fit_centres and not resume:
+        _fit(model, data, init, recipe.seed)
+    run = start_run(recipe, model.to(where), sampler.num_classes)
+    if resume:
+        load_state(out, recipe, run)
+    loader = Loader(
+        data.train,
+        sampler,
+        model.config.preprocessing,
+        view=VIEWS.get(recipe.augment),
+        workers=workers,
+    )
+    story = f"{words}; trained on {data.name}: {len(data.train)} photos, {len(sampler.names)} items"
+    for epoch in range(run.epoch, recipe.epochs):
+        loss = _train_epoch(recipe, run, loader, epoch, out, watch)
+        run.epoch = epoch + 1
+        figures = validate(_finished(run)) if validate and _is_due(recipe, run.epoch) else {}
+        write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
+        save_state(out, recipe, run)
+        record = Record(
+            weights=story,
+            trained_for_retrieval=True,
+            metrics=figures,
+            recipe=recipe.model_dump(mode="json"),
+            epochs=run.epoch,
+        )
+        save_checkpoint(out / CHECKPOINT, _finished(run), record)
+    return out / CHECKPOINT
+
+
+def start_run(recipe: Recipe, model: MGA, num_items: int) -> Run:
+    """Add the classifier, the optimiser and, with EMA, the averaged copy."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        identity = IdentityLoss(
+            num_items,
+            model.backbone.final_channels,
+            smoothing=recipe.label_smoothing,
+            margin=recipe.identity_margin,
+        ).to(model.mean.device)
+    averaged = copy.deepcopy(model).eval() if recipe.ema else None
+    return Run(model, identity, make_optimiser(recipe, model, identity), averaged)
+
+
+def make_optimiser(recipe: Recipe, model: MGA, identity: IdentityLoss) -> Optimizer:
+    """Adam over the backbone and the head, each with and without weight decay.
+
+    Biases, norms and centres are not decayed. Losses on S_global alone never reach FGA
+    and ATA: those are left out then, and keep what they started from.
+    """
+    backbone = list(model.backbone.named_parameters())
+    head = [("neck.weight", model.neck.weight), *identity.named_parameters()]
+    if recipe.loss == "multi-granular":
+        head += [*model.aggregators.named_parameters(), *model.alignment.named_parameters()]
+    groups = []
+    for named, factor in ((backbone, 1.0), (head, recipe.head_rate_factor)):
+        rate = recipe.learning_rate * factor
+        trained = [(name, p) for name, p in named if p.requires_grad]
+        for decay, decays in ((recipe.weight_decay, True), (0.0, False)):
+            chosen = [p for name, p in trained if _decays(name, p) is decays]
+            if chosen:
+                groups.append({"params": chosen, "lr": rate, "base": rate, "weight_decay": decay})
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups)
+
+
+def _decays(name: str, parameter: Tensor) -> bool:
+    return parameter.ndim > 1 and "centres" not in name
+
+
+def rate_factor(recipe: Recipe, epoch: float) -> float:
+    """Learning rate over its base at a fractional epoch: warm-up, then steps or a cosine.
+
+    >>> paper = Recipe(name="x", preset="mga-s")
+    >>> [round(rate_factor(paper, epoch), 4) for epoch in (0, 5, 10, 39, 40, 70)]
+    [0.0, 0.5, 1.0, 1.0, 0.1, 0.01]
+    """
+    if epoch < recipe.warmup_epochs:
+        return epoch / recipe.warmup_epochs
+    if recipe.schedule == "steps":
+        return recipe.decay ** sum(epoch >= milestone for milestone in recipe.milestones)
+    left = (epoch - recipe.warmup_epochs) / max(1e-9, recipe.epochs - recipe.warmup_epochs)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, left)))
+
+
+def _train_epoch(
+    recipe: Recipe, run: Run, loader: Loader, epoch: int, out: Path, watch: Watch | None
+) -> float:
+    """One pass over the items; returns the mean loss."""
+    _set_training(run.model, recipe.freeze_batch_norm)
+    total = 0.0
+    for loaded in loader.batches(epoch):
+        step = loaded.batch.step
+        factor = rate_factor(recipe, epoch + (step + 1) / len(loader))
+        for group in run.optimiser.param_groups:
+            group["lr"] = group["base"] * factor
+        loss = train_step(recipe, run, loaded, epoch)
+        if not math.isfinite(loss):
+            path = write_failed_batch(out, loaded)
+            raise TrainingError(
+                f"the loss became {loss} at epoch {epoch + 1}, step {step + 1}; the batch is in "
+                f"{path}. Lower the learning rate, and go on from the epoch before with --resume"
+            )
+        total += loss
+        if watch:
+            watch(epoch, step, len(loader), loss)
+    return total / max(1, len(loader))
+
+
+def train_step(recipe: Recipe, run: Run, loaded: Loaded, epoch: int) -> float:
+    """Forward, backward and one step of the optimiser; returns the loss."""
+    device = run.model.mean.device
+    pixels = run.model.normalise(torch.from_numpy(loaded.pixels).to(device))
+    items = torch.from_numpy(loaded.batch.items).to(device)
+    valid = torch.from_numpy(loaded.batch.valid).to(device)
+    loss = compute_loss(recipe, run, pixels, items, valid, epoch)
+    value = float(loss.detach())
+    if math.isfinite(value):
+        run.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        run.optimiser.step()
+        _average(recipe, run)
+    return value
+
+
+def compute_loss(
+    recipe: Recipe, run: Run, pixels: Tensor, items: Tensor, valid: Tensor, epoch: int
+) -> Tensor:
+    """Eq. 10-12 for a batch of normalised (B, 3, S, S) pixels; similarities in float32."""
+    model, device = run.model, pixels.device.type
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=recipe.amp and device == "cuda"):
+        features = model.backbone(pixels)
+    necked = model.neck(model.pool(features.final.float()))  # (B, D)
+    loss: Tensor = run.identity(necked[valid], items[valid])
+    if recipe.loss == "identity" or epoch < recipe.identity_epochs:
+        return loss
+    unit = nn.functional.normalize(necked, dim=-1)
+    scores = unit @ unit.mT  # (B, B)
+    if recipe.loss == "multi-granular":
+        tokens = model.tokens(features)
+        scores = fuse(scores, model.alignment.score_among(tokens), recipe.alpha)
+    triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
+    return loss + recipe.triplet_weight * triplet
+
+
+def _set_training(model: MGA, freeze_batch_norm: bool) -> None:
+    """Train mode, with the backbone's batch norms kept as they are where that is asked for."""
+    model.train()
+    if freeze_batch_norm:
+        for module in model.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+@torch.no_grad()
+def _average(recipe: Recipe, run: Run) -> None:
+    """Move the averaged weights; batch-norm statistics are copied, not averaged."""
+    if run.averaged is None or recipe.ema is None:
+        return
+    for mean, now in zip(run.averaged.parameters(), run.model.parameters(), strict=True):
+        mean.lerp_(now, 1.0 - recipe.ema)
+    for kept, current in zip(run.averaged.buffers(), run.model.buffers(), strict=True):
+        kept.copy_(current)
+
+
+def _fit(model: MGA, data: DataSet, init: str, seed: int) -> None:
+    """Start centres and projections from photos spread evenly over the training set."""
+    step = max(1, len(data.train) // MAX_FIT_PHOTOS)
+    photos = [photo.path for photo in data.train[::step]][:MAX_FIT_PHOTOS]
+    if init == "random":
+        fit_norms(model, photos)
+    fit(model, photos, seed=seed)
+
+
+def _is_due(recipe: Recipe, epoch: int) -> bool:
+    return epoch % recipe.validate_every == 0 or epoch == recipe.epochs
+
+
+def _finished(run: Run) -> MGA:
+    """The model to measure and to keep, in eval mode."""
+    return (run.averaged or run.model).eval()
