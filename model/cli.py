@@ -1,0 +1,117 @@
+"""The verbs of `python -m model`; each parses, calls one function, and prints."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from model.data import load_dataset
+from model.data.records import RetrievalSet
+from model.errors import ParameterError, SelvedgeError
+from model.evaluation.cli import evaluate
+from model.evaluation.evaluate import evaluate_model
+from model.evaluation.settings import Settings
+from model.mga import MGA
+from model.recipes import RECIPES, get_recipe
+from model.train import Watch, train
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app.command()(evaluate)
+
+
+@app.callback()
+def verbs() -> None:
+    """Train MGA, and measure checkpoints."""
+
+
+@app.command("train")
+def train_command(
+    data: Annotated[str, typer.Option(help="Data set, such as inshop:DIR, csv:FILE or stitch.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the state.")],
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "shop",
+    init: Annotated[
+        str, typer.Option(help="Backbone weights: random, imagenet, or a safetensors file.")
+    ] = "random",
+    loss: Annotated[
+        str | None, typer.Option(help="identity, triplet or multi-granular (the recipe's).")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Network, in place of the recipe's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="In place of the recipe's; time grows with it.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Threads that load photos.")] = 2,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
+) -> None:
+    """Train a checkpoint: `python -m model train --data csv:shop.csv --out out/run`.
+
+    Writes OUT/checkpoint.safetensors after every epoch, OUT/log.csv, and what --resume
+    needs. Held-out items are measured after each epoch; a test set is never touched.
+    """
+    changes = {"loss": loss, "preset": preset, "epochs": epochs, "seed": seed}
+    chosen = get_recipe(recipe).changed(**changes)
+    found = load_dataset(data, seed=seed)
+    for note in found.notes:
+        _say(note)
+    with _bar() as watch:
+        path = train(
+            chosen,
+            found,
+            out,
+            init=init,
+            device=device,
+            resume=resume,
+            workers=workers,
+            validate=lambda model: validate(model, found.validation),
+            watch=watch,
+        )
+    typer.echo(path)
+
+
+def validate(model: MGA, held_out: RetrievalSet) -> dict[str, float]:
+    """R@1 and mAP of held-out items: by the global score, and fused over 50 candidates."""
+    found = evaluate_model(model, held_out, Settings.quick())
+    figures: dict[str, float] = {}
+    for row in found.rows:
+        for metric in ("R@1", "mAP"):
+            figures[f"{row.scores} {metric}"] = round(row.metrics[metric].value, 5)
+    return figures
+
+
+def main() -> None:
+    """Run a verb; what a user can cause ends in a sentence: exit 1, or 2 when misused."""
+    try:
+        app(prog_name="python -m model")
+    except SelvedgeError as error:
+        _say(f"Error: {error}")
+        sys.exit(2 if isinstance(error, ParameterError) else 1)
+    except KeyboardInterrupt:
+        _say("Stopped; what was finished is kept.")
+        sys.exit(130)
+
+
+@contextmanager
+def _bar() -> Iterator[Watch]:
+    """Draw one bar an epoch on stderr, with the running loss."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        tasks: dict[int, object] = {}
+
+        def watch(epoch: int, step: int, steps: int, loss: float) -> None:
+            if epoch not in tasks:
+                tasks[epoch] = bar.add_task("", total=steps)
+            words = f"epoch {epoch + 1}, loss {loss:.3f}"
+            bar.update(tasks[epoch], completed=step + 1, description=words)  # type: ignore[arg-type]
+
+        yield watch
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(sentence, markup=False)

@@ -1,0 +1,1 @@
+"""How good a checkpoint is, measured so that it cannot flatter."""

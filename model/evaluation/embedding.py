@@ -1,0 +1,156 @@
+"""Photos to features on the host, in batches, with decoding ahead of the network.
+
+N photos, D global width, L levels, M tokens a level, d token width.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from model.alignment import TokenSet
+from model.mga import MGA
+from model.preprocessing import prepare
+
+if TYPE_CHECKING:
+    from model.data.records import Photo
+
+Progress = Callable[[str, int, int], None]
+ReadPhoto = Callable[["Photo"], Image.Image]
+_AHEAD = 2
+
+
+class Embedded(NamedTuple):
+    """What the network says about N photos, float32.
+
+    global_feature: (N, D), unit length. tokens: (N, L, M, d). mass: (N, L, M).
+    """
+
+    global_feature: NDArray[np.float32]
+    tokens: NDArray[np.float32]
+    mass: NDArray[np.float32]
+
+    def take(self, index: NDArray[np.int64] | slice) -> "Embedded":
+        """The photos of these places."""
+        return Embedded(*(part[index] for part in self))
+
+    @property
+    def token_set(self) -> TokenSet:
+        """What alignment needs."""
+        return TokenSet(torch.from_numpy(self.tokens), torch.from_numpy(self.mass))
+
+
+# From features to the vectors stage one compares: (N, D) of unit length.
+RecallVector = Callable[[Embedded], NDArray[np.float32]]
+
+
+def use_global(embedded: Embedded) -> NDArray[np.float32]:
+    """The paper's recall vector: the global feature."""
+    return embedded.global_feature
+
+
+DEFAULT_RECALL: Mapping[str, RecallVector] = {"global": use_global}
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """No gradients, and float32 that is float32: no autocast, no TF32 on a GPU."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast("cuda", enabled=False),
+            torch.autocast("cpu", enabled=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def evaluating(model: MGA) -> Iterator[None]:
+    """Eval mode in full precision; the model's mode is restored."""
+    was_training = {module: module.training for module in model.modules()}
+    try:
+        with full_precision():
+            model.eval()
+            yield
+    finally:
+        for module, training in was_training.items():
+            # Not .train(): frozen batch norms inside a training network stay frozen.
+            module.training = training
+
+
+def embed_photos(
+    model: MGA,
+    photos: Sequence["Photo"],
+    read: ReadPhoto,
+    *,
+    batch: int = 16,
+    workers: int = 2,
+    stage: str = "photos",
+    progress: Progress | None = None,
+) -> Embedded:
+    """Encode photos in order; batches are decoded ahead by `workers` threads."""
+    parts: list[Embedded] = []
+    with evaluating(model), ThreadPoolExecutor(workers) as pool:
+        done = 0
+        for pixels in _read_ahead(model, photos, read, batch, pool):
+            parts.append(_embed(model, pixels))
+            done += len(pixels)
+            if progress:
+                progress(stage, done, len(photos))
+    return Embedded(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def as_stored(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Tokens as they come back from a gallery: int8 with one float16 scale a token.
+
+    >>> as_stored(np.array([[0.6, -0.8], [0.0, 0.0]], dtype=np.float32))
+    array([[ 0.5989907, -0.800756 ],
+           [ 0.       ,  0.       ]], dtype=float32)
+    """
+    scale = (np.abs(tokens).max(axis=-1, keepdims=True) / 127).astype(np.float16)
+    divisor = np.where(scale > 0, scale, 1).astype(np.float32)
+    coarse = np.clip(np.rint(tokens / divisor), -127, 127) * scale.astype(np.float32)
+    length = np.linalg.norm(coarse, axis=-1, keepdims=True)
+    unit: NDArray[np.float32] = (coarse / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit
+
+
+def _read_ahead(
+    model: MGA, photos: Sequence["Photo"], read: ReadPhoto, batch: int, pool: ThreadPoolExecutor
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield (B, H, W, 3) pixels; at most a few batches wait."""
+    preprocessing = model.config.preprocessing
+
+    def load(photo: "Photo") -> NDArray[np.uint8]:
+        return prepare(read(photo), preprocessing).pixels
+
+    waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
+    for start in range(0, len(photos), batch):
+        waiting.append([pool.submit(load, photo) for photo in photos[start : start + batch]])
+        if len(waiting) > _AHEAD:
+            yield np.stack([future.result() for future in waiting.popleft()])
+    for futures in waiting:
+        yield np.stack([future.result() for future in futures])
+
+
+def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
+    moved = torch.from_numpy(pixels).to(model.mean.device)
+    features = model.encode(model.normalise(moved))
+    return Embedded(*map(_host, (features.global_feature, features.tokens, features.mass)))
+
+
+def _host(x: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = x.float().cpu().numpy()
+    return array
