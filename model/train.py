@@ -28,7 +28,14 @@ from model.initialise import initialise
 from model.losses import IdentityLoss, triplet_loss
 from model.mga import MGA
 from model.recipes import Recipe
-from model.trainstate import Run, claim_folder, load_state, save_state, write_failed_batch, write_log
+from model.trainstate import (
+    Run,
+    claim_folder,
+    load_state,
+    save_state,
+    write_failed_batch,
+    write_log,
+)
 
 Validate = Callable[[MGA], dict[str, float]]
 Watch = Callable[[int, int, int, float], None]
