@@ -101,7 +101,7 @@ class ModelConfig(_Frozen):
         return len(self.backbone.strides)
 
 
-# What was best without training: docs/experiments.md.
+# What was best without training (docs/experiments.md).
 _UNTRAINED_TOKENS = AggregatorOptions(aggregate="mean", cell_weight="norm", num_ghosts=0)
 _UNTRAINED_ALIGNMENT = AlignmentOptions(token_weight="mass", compare="all", temperature=20.0)
 
