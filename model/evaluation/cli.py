@@ -70,6 +70,8 @@ def evaluate(
         alpha=alpha, exhaustive=exhaustive, int8=int8, seed=seed, batch=_BATCH[place.type],
         **options,  # type: ignore[arg-type]
     )  # fmt: skip
+    for file in (checkpoint, *(against or [])):
+        load_checkpoint(file)  # a bad one is better known before the data is drawn or read
     found_data = load_dataset(data, seed=seed)
     retrieval = choose_split(found_data, split)
     name = f"{found_data.name}, {retrieval.name}"
