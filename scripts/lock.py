@@ -73,15 +73,19 @@ def read_pins() -> Pins:
 def parse(text: str) -> Pins:
     """Split a requirements text into one block of lines a package.
 
+    A package may have several pins, each for other versions of Python.
+
     >>> parse("# head\\na==1 \\\\\\n    --hash=sha256:00\\nb==2\\n")
     {'a': 'a==1 \\\\\\n    --hash=sha256:00\\n', 'b': 'b==2\\n'}
+    >>> parse("a==1 ; python_version < '3.12'\\na==2\\n")["a"].count("a==")
+    2
     """
     pins: Pins = {}
     name = ""
     for line in text.splitlines(keepends=True):
         if start := NAME.match(line):
             name = start.group()
-            pins[name] = ""
+            pins.setdefault(name, "")
         if name and not line.startswith("#"):
             pins[name] += line
     return pins
