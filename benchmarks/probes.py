@@ -1,4 +1,4 @@
-"""What tokens find without any training: R@1 of each level alone and of all together.
+"""What tokens find without any training: each level alone, all together, and as one vector.
 
 Q queries, G gallery items, L levels.
 """
@@ -21,12 +21,17 @@ from indexer.codec import pack_tokens, unpack_tokens
 from model.alignment import TokenAlignment, TokenSet
 from model.checkpoint import load_checkpoint
 from model.encoder import Encoded, Encoder
+from model.evaluation.embedding import Embedded, recall_vectors
 from model.fit import create_checkpoint
 from model.fusion import fuse
 from model.images import read_image
+from model.mga import MGA
 
 Scores = NDArray[np.float32]
 BATCH = 8
+KS = (1, 10, 100)
+# Weights of the global cosine in a joint recall vector.
+JOINT = (0.1, 0.3, 0.5, 0.7)
 
 
 def probes(
@@ -39,7 +44,7 @@ def probes(
     num_fit: Annotated[int, typer.Option(help="Photos to fit on.")] = 250,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Fit centres on one set of photos, search in another, print R@1 of product and colour.
+    """Fit centres on one set of photos, search in another, print R@k of product and colour.
 
     Gallery: view "main". Queries: views "back" and "alt". Tokens are int8, as stored.
     Ties count as misses.
@@ -50,27 +55,30 @@ def probes(
         random.Random(seed).shuffle(chosen)
         files = [fit / row["image"] for row in chosen[:num_fit]]
         create_checkpoint(path, preset=preset, init=init, photos=files, seed=seed)
-        alignment = load_checkpoint(path).model.alignment
+        model = load_checkpoint(path).model
         encoder = Encoder.from_checkpoint(path)
     rows = [row for row in _read(photos) if row["view"] in ("main", "back", "alt")]
     encoded = _encode(encoder, [photos / row["image"] for row in rows])
-    _report(rows, encoded, alignment, encoder.config.alpha)
+    _report(rows, encoded, model)
 
 
-def _report(
-    rows: list[dict[str, str]], encoded: Encoded, alignment: TokenAlignment, alpha: float
-) -> None:
+def _report(rows: list[dict[str, str]], encoded: Encoded, model: MGA) -> None:
     sku = np.array([f"{row['product_id']} {row['color']}" for row in rows])
     view = np.array([row["view"] for row in rows])
     main = np.flatnonzero(view == "main")
-    table = Table("scores", "back -> main R@1", "alt -> main R@1")
+    asked = {name: np.flatnonzero(view == name) for name in ("back", "alt")}
+    table = Table("scores", *(f"{name} -> main R@{k}" for name in asked for k in KS))
     found = {
-        name: score_all(encoded, np.flatnonzero(view == name), main, alignment, alpha)
-        for name in ("back", "alt")
+        name: {
+            **score_all(encoded, places, main, model.alignment, model.config.alpha),
+            **score_recall(encoded, places, main, model),
+        }
+        for name, places in asked.items()
     }
-    relevant = {n: sku[np.flatnonzero(view == n)][:, None] == sku[main][None] for n in found}
-    for name in found["back"]:
-        table.add_row(name, *(f"{recall_at_1(found[n][name], relevant[n]):.3f}" for n in found))
+    relevant = {name: sku[places][:, None] == sku[main][None] for name, places in asked.items()}
+    for scores in found["back"]:
+        shares = [recall_at(found[name][scores], relevant[name], k) for name in asked for k in KS]
+        table.add_row(scores, *(f"{share:.3f}" for share in shares))
     Console().print(table)
 
 
@@ -94,16 +102,31 @@ def score_all(
     return scores
 
 
-def recall_at_1(scores: Scores, relevant: NDArray[np.bool_]) -> float:
-    """Share of queries whose best relevant item beats every other strictly.
+def score_recall(
+    encoded: Encoded, queries: NDArray[np.int64], gallery: NDArray[np.int64], model: MGA
+) -> dict[str, Scores]:
+    """Score (Q, G) by the vectors of stage one: granular, and joint with several weights."""
+    embedded = Embedded(encoded.global_feature, encoded.tokens, encoded.mass)
+    asked, kept = embedded.take(queries), embedded.take(gallery)
+    vectors = recall_vectors(model)
+    whole, granular = (
+        vectors[name](asked) @ vectors[name](kept).T for name in ("global", "granular")
+    )
+    joint = {f"recall, joint, {w} global": w * whole + (1 - w) * granular for w in JOINT}
+    return {"recall, granular": granular, **joint}
+
+
+def recall_at(scores: Scores, relevant: NDArray[np.bool_], k: int) -> float:
+    """Share of queries whose best relevant item is among the first k; ties are lost.
 
     >>> scores = np.array([[0.9, 0.1], [0.5, 0.5]], dtype=np.float32)
-    >>> recall_at_1(scores, np.array([[True, False], [True, False]]))
-    0.5
+    >>> relevant = np.array([[True, False], [True, False]])
+    >>> recall_at(scores, relevant, 1), recall_at(scores, relevant, 2)
+    (0.5, 1.0)
     """
-    best = np.where(relevant, scores, -np.inf).max(1)
-    rival = np.where(relevant, -np.inf, scores).max(1)
-    return float((best > rival).mean())
+    best = np.where(relevant, scores, -np.inf).max(1, keepdims=True)
+    before = ((scores >= best) & ~relevant).sum(1)
+    return float((before < k).mean())
 
 
 @torch.inference_mode()

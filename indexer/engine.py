@@ -1,10 +1,10 @@
-"""The two-stage search: recall by global cosine, re-rank by the fused score.
+"""The two-stage search: recall by the recall vector, re-rank by the fused score.
 
 Nothing here knows of HTTP or of a command line. Searching changes no shared state.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
-from indexer.protocols import Gallery, TokenBlock
+from indexer.protocols import Gallery, Recalled, TokenBlock
 from indexer.results import (
     MAX_CANDIDATES,
     MAX_K,
@@ -189,6 +189,8 @@ class SearchEngine:
             tokens_per_level=config.aggregator.num_tokens,
             token_dim=config.aggregator.token_dim,
             global_dim=self._encoder.global_dim,
+            recall=self._gallery.manifest.recall,
+            recall_dim=self._gallery.manifest.dims.recall_width,
             alpha=config.alpha,
             device=self._encoder.device,
         )
@@ -260,32 +262,54 @@ class SearchEngine:
     ) -> Ranking:
         """Recall `count` candidates and order them by the fused score.
 
-        Token scores in `known` are taken over, so that fetching on aligns only what is new.
+        Scores in `known` are taken over, so that fetching on aligns only what is new.
         """
         with timer.stage("recall"):
             extra = 0 if without is None else 1
-            recalled = self._gallery.recall(query.global_feature, count + extra)[0]
+            recalled = self._gallery.recall(query.recall, count + extra)[0]
             keep = np.flatnonzero(recalled.rows != (-1 if without is None else without))[:count]
-            rows, global_scores = recalled.rows[keep], recalled.scores[keep]
-        token_scores = self._align(query, rows, timer, known)
+            found = Recalled(recalled.rows[keep], recalled.scores[keep])
+        rows = found.rows
+        global_scores, token_scores = self._score(query, found, timer, known)
         fused = fuse(global_scores, token_scores, plan.alpha)
         # Stable: equal fused scores keep the order of stage one.
         order = np.argsort(-fused, kind="stable")
         return Ranking(rows, global_scores, token_scores, fused).take(order)
 
-    def _align(
-        self, query: Encoded, rows: NDArray[np.int64], timer: Timer, known: Ranking | None
-    ) -> NDArray[np.float32]:
-        done = {} if known is None else dict(zip(known.rows, known.token_scores, strict=True))
-        new = np.array([row for row in rows if row not in done], dtype=np.int64)
-        for start in range(0, len(new), ALIGN_CHUNK):
-            part = new[start : start + ALIGN_CHUNK]
-            with timer.stage("fetch"):
-                candidates = to_token_set(self._gallery.read_tokens(part))
-            with timer.stage("align"):
-                scores = self._encoder.align(query.token_set, candidates)[0]
-            done.update(zip(part, scores, strict=True))
-        return np.array([done[row] for row in rows], dtype=np.float32)
+    def _score(
+        self, query: Encoded, found: Recalled, timer: Timer, known: Ranking | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Global and token score of each candidate, computed for those not in `known`."""
+        done: dict[int, tuple[float, float]] = {}
+        if known is not None:
+            kept = zip(known.global_scores, known.token_scores, strict=True)
+            done = dict(zip(known.rows.tolist(), kept, strict=True))
+        new = np.array([row not in done for row in found.rows.tolist()], dtype=np.bool_)
+        rows, recalled = found.rows[new], found.scores[new]
+        for start in range(0, len(rows), ALIGN_CHUNK):
+            part = slice(start, start + ALIGN_CHUNK)
+            pairs = self._score_chunk(query, rows[part], recalled[part], timer)
+            done.update(zip(rows[part].tolist(), pairs, strict=True))
+        both = np.array([done[row] for row in found.rows.tolist()], np.float32).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
+
+    def _score_chunk(
+        self,
+        query: Encoded,
+        rows: NDArray[np.int64],
+        recalled: NDArray[np.float32],
+        timer: Timer,
+    ) -> Iterable[tuple[float, float]]:
+        """Read a few candidates once and score them against the query."""
+        with timer.stage("fetch"):
+            block = self._gallery.read_tokens(rows)
+            candidates = to_token_set(block)
+        with timer.stage("align"):
+            token_scores = self._encoder.align(query.token_set, candidates)[0]
+            if block.global_feature is None:
+                return zip(recalled, token_scores, strict=True)
+            cosine = block.global_feature @ query.global_feature[0]
+            return zip(np.clip(cosine, -1, 1), token_scores, strict=True)
 
 
 def open_engine(
@@ -340,7 +364,7 @@ def _first_of_each(products: Sequence[str]) -> list[int]:
 def to_token_set(block: TokenBlock) -> TokenSet:
     """Bring n stored items back to unit tokens (1, n, L, M, d); unused tokens stay zero."""
     # Copied: what comes straight from disk is read-only, and torch cannot know that.
-    codes, scales, mass = (torch.tensor(part) for part in block)
+    codes, scales, mass = map(torch.tensor, (block.tokens, block.scales, block.mass))
     tokens = F.normalize(codes.float() * scales.unsqueeze(-1), dim=-1, eps=EPS)
     return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
 

@@ -94,14 +94,15 @@ class EmbeddedGallery:
         require_fingerprint(self.root, self.manifest, fingerprint)
 
     def recall(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
-        """Find the `count` nearest items of each of the (B, D) unit vectors, best first."""
+        """Find the `count` nearest items of each of the (B, R) recall vectors, best first."""
         return self._recall.search(vectors, count)
 
     def read_tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
-        """Read the tokens of these rows, in their order."""
+        """Read what stage two needs of these rows, in their order."""
         if self._resident is not None:
             return self._resident.read(rows)
-        return _unpack(*_to_arrays(self._store.take(rows.tolist(), TOKEN_COLUMNS), self._dims))
+        table = self._store.take(rows.tolist(), stage_two_columns(self._dims))
+        return _unpack(*_to_arrays(table, self._dims), _read_global(table, self._dims))
 
     def read_items(self, rows: NDArray[np.int64]) -> list[Item]:
         """Read ids and metadata of these rows, in their order."""
@@ -124,13 +125,15 @@ class EmbeddedGallery:
         """Read one stored item back as an encoding of one image (B = 1)."""
         from model.encoder import Encoded  # torch is slow to load, and only this needs it
 
-        table = self._store.take([row], ["global", *TOKEN_COLUMNS])
-        codes, scales, geometry = _to_arrays(table, self._dims)
+        dims = self._dims
+        table = self._store.take([row], [*{"global", dims.recall_column}, *TOKEN_COLUMNS])
+        codes, scales, geometry = _to_arrays(table, dims)
         return Encoded(
-            global_feature=to_matrix(table["global"], self._dims.global_dim),
+            global_feature=to_matrix(table["global"], dims.global_dim),
             tokens=unpack_tokens(codes, scales),
             mass=unpack_mass(geometry),
             geometry=unpack_geometry(geometry),
+            recall=to_matrix(table[dims.recall_column], dims.recall_width),
         )
 
     def read_thumbnail(self, item_id: str) -> bytes:
@@ -174,7 +177,7 @@ class EmbeddedGallery:
 
 
 class _ResidentTokens:
-    """All tokens in memory, with the row id of each: filled batch by batch."""
+    """What stage two needs, in memory, with the row id of each item: filled batch by batch."""
 
     def __init__(self, store: Store, count: int, dims: Dims) -> None:
         shape = (count, dims.levels, dims.num_tokens)
@@ -182,25 +185,32 @@ class _ResidentTokens:
         self._tokens = np.empty((*shape, dims.token_dim), np.int8)
         self._scales = np.empty(shape, np.float16)
         self._geometry = np.empty((*shape, 6), np.uint8)
+        self._global: NDArray[np.float32] | None = None
+        if dims.recall_dim is not None:
+            self._global = np.empty((count, dims.global_dim), np.float32)
         start = 0
-        for batch in store.scan(TOKEN_COLUMNS):
+        for batch in store.scan(stage_two_columns(dims)):
             part = slice(start, start + batch.num_rows)
             rows[part] = batch[ROW_ID].to_numpy()
             self._tokens[part], self._scales[part], self._geometry[part] = _to_arrays(batch, dims)
+            if self._global is not None:
+                self._global[part] = _read_global(batch, dims)
             start += batch.num_rows
         self._order = np.argsort(rows)
         self._rows = rows[self._order]
 
     @staticmethod
     def bytes_per_item(dims: Dims) -> int:
-        return dims.levels * dims.num_tokens * (dims.token_dim + 2 + 6) + 16
+        whole = 0 if dims.recall_dim is None else 4 * dims.global_dim
+        return dims.levels * dims.num_tokens * (dims.token_dim + 2 + 6) + whole + 16
 
     def read(self, rows: NDArray[np.int64]) -> TokenBlock:
         at = np.searchsorted(self._rows, rows)
         if not np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], rows):
             raise StorageError("a row asked for is not in this gallery; open the index again")
         places = self._order[at]
-        return _unpack(self._tokens[places], self._scales[places], self._geometry[places])
+        whole = None if self._global is None else self._global[places]
+        return _unpack(self._tokens[places], self._scales[places], self._geometry[places], whole)
 
 
 def open_recall(
@@ -221,11 +231,11 @@ def open_recall(
 
 def build_recall(manifest: Manifest, store: Store, exact_limit: int = EXACT_LIMIT) -> RecallIndex:
     """Derive the recall index from the items."""
-    dim = manifest.dims.global_dim
+    column, dim = manifest.dims.recall_column, manifest.dims.recall_width
 
     def vectors() -> Any:
-        for batch in store.scan(["global"]):
-            yield batch[ROW_ID].to_numpy().astype(np.int64), to_matrix(batch["global"], dim)
+        for batch in store.scan([column]):
+            yield batch[ROW_ID].to_numpy().astype(np.int64), to_matrix(batch[column], dim)
 
     return RecallIndex.build(vectors, store.count(), dim, _count_products(store), exact_limit)
 
@@ -238,6 +248,11 @@ def require_fingerprint(root: Path, manifest: Manifest, fingerprint: str) -> Non
             f"{fingerprint[:12]} is loaded; leave --checkpoint out to use the index's own, or "
             "build the index again with --overwrite"
         )
+
+
+def stage_two_columns(dims: Dims) -> tuple[str, ...]:
+    """Columns that re-ranking reads: the global feature too, unless recall compared it."""
+    return TOKEN_COLUMNS if dims.recall_dim is None else ("global", *TOKEN_COLUMNS)
 
 
 def to_matrix(column: Any, width: int) -> NDArray[Any]:
@@ -300,8 +315,18 @@ def _to_arrays(table: Any, dims: Dims) -> tuple[NDArray[Any], NDArray[Any], NDAr
     )
 
 
-def _unpack(codes: NDArray[Any], scales: NDArray[Any], geometry: NDArray[Any]) -> TokenBlock:
-    return TokenBlock(codes, scales.astype(np.float32), unpack_mass(geometry))
+def _read_global(table: Any, dims: Dims) -> NDArray[np.float32] | None:
+    """Return the global features (n, D), where stage two has to read them."""
+    return None if dims.recall_dim is None else to_matrix(table["global"], dims.global_dim)
+
+
+def _unpack(
+    codes: NDArray[Any],
+    scales: NDArray[Any],
+    geometry: NDArray[Any],
+    global_feature: NDArray[np.float32] | None,
+) -> TokenBlock:
+    return TokenBlock(codes, scales.astype(np.float32), unpack_mass(geometry), global_feature)
 
 
 def _make_item(record: dict[str, Any], names: list[str]) -> Item:

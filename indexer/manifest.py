@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from indexer.files import IndexFiles, storage_errors, write_text_atomic
 from model.errors import GalleryMismatchError, GalleryNotFoundError, StorageError
 
-FORMAT_VERSION = 1
+# 2: a recall vector of its own beside the global feature.
+FORMAT_VERSION = 2
 
 Kind = Literal["string", "int", "float", "bool", "date", "timestamp"]
 Stored = TypeVar("Stored", bound=BaseModel)
@@ -31,11 +32,23 @@ class Dims(BaseModel):
     num_tokens: int = Field(ge=1)
     token_dim: int = Field(ge=1)
     global_dim: int = Field(ge=1)
+    # None where stage one compares the global feature itself: it is not stored twice.
+    recall_dim: int | None = Field(default=None, ge=1)
+
+    @property
+    def recall_column(self) -> str:
+        """Which column stage one compares."""
+        return "global" if self.recall_dim is None else "recall"
+
+    @property
+    def recall_width(self) -> int:
+        """How many numbers stage one compares."""
+        return self.recall_dim or self.global_dim
 
     def __str__(self) -> str:
         return (
             f"{self.levels} levels of {self.num_tokens} tokens of {self.token_dim}, "
-            f"global {self.global_dim}"
+            f"global {self.global_dim}, recall {self.recall_width}"
         )
 
 
@@ -70,6 +83,8 @@ class Manifest(BaseModel):
     checkpoint_sha256: str | None
     recipe: dict[str, Any]
     dims: Dims
+    # The vector of stage one: global, granular or joint. Format 1 knew only the first.
+    recall: str = "global"
     source: Source
     chunk_size: int
     batch_size: int

@@ -25,8 +25,8 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif",
 )  # fmt: skip
 RESERVED = (
-    "item_id", "product_id", "uri", "width", "height", "global", "tokens", "token_scales",
-    "geometry", "thumbnail", "content_hash",
+    "item_id", "product_id", "uri", "width", "height", "global", "recall", "tokens",
+    "token_scales", "geometry", "thumbnail", "content_hash",
 )  # fmt: skip
 
 

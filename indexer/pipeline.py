@@ -109,6 +109,7 @@ def measure_dims(encoder: EncoderLike) -> Dims:
         num_tokens=num_tokens,
         token_dim=token_dim,
         global_dim=encoded.global_feature.shape[1],
+        recall_dim=None if encoder.recall_vector == "global" else encoded.recall.shape[1],
     )
 
 
@@ -145,6 +146,7 @@ def _make_batch(
         "width": [entry.size[0] for entry in part],
         "height": [entry.size[1] for entry in part],
         "global": encoded.global_feature.astype(np.float32),
+        "recall": encoded.recall.astype(np.float32),
         "tokens": codes,
         "token_scales": scales,
         "geometry": pack_geometry(encoded.geometry, encoded.mass),

@@ -1,6 +1,7 @@
 """What the gallery asks of an encoder, and what the engine asks of a gallery.
 
-B images, L levels, M tokens a level, d token width, D width of the global feature.
+B images, L levels, M tokens a level, d token width, D width of the global feature,
+R width of the recall vector.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ class EncoderLike(Protocol):
     def trained_for_retrieval(self) -> bool: ...
     @property
     def weights(self) -> str: ...
+    @property
+    def recall_vector(self) -> str:
+        """Which vector stage one compares: global, granular or joint."""
 
     def prepare(self, image: "Image") -> Any:
         """Bring one photo into the form `encode` takes; safe to call from many threads."""
@@ -45,11 +49,15 @@ class Recalled(NamedTuple):
 
 
 class TokenBlock(NamedTuple):
-    """Tokens of n items, in the order asked for: token = tokens * scales."""
+    """What stage two needs of n items, in the order asked for: token = tokens * scales.
+
+    `global_feature` is None where stage one compared it: its scores are known then.
+    """
 
     tokens: NDArray[np.int8]  # (n, L, M, d)
     scales: NDArray[np.float32]  # (n, L, M)
     mass: NDArray[np.float32]  # (n, L, M) share of the image in [0, 1]
+    global_feature: NDArray[np.float32] | None = None  # (n, D) unit length
 
 
 class Gallery(Protocol):
@@ -69,10 +77,10 @@ class Gallery(Protocol):
         """Count the items."""
 
     def recall(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
-        """Find the `count` nearest items of each of the (B, D) unit vectors."""
+        """Find the `count` nearest items of each of the (B, R) unit recall vectors."""
 
     def read_tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
-        """Read the tokens of these rows, in their order."""
+        """Read what stage two needs of these rows, in their order."""
 
     def read_items(self, rows: NDArray[np.int64]) -> list[Item]:
         """Read ids and metadata of these rows, in their order."""

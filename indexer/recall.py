@@ -1,8 +1,8 @@
-"""Recall: the nearest global features by cosine, with FAISS.
+"""Recall: the nearest items by cosine of their recall vectors, with FAISS.
 
-B queries, D width of the global feature. The index is derived from the dataset
+B queries, D width of the recall vector. The index is derived from the dataset
 and keyed by row ids. Small galleries are searched exactly; above `EXACT_LIMIT`
-items, features are sorted into cells (IVF) and a query looks into the nearest
+items, vectors are sorted into cells (IVF) and a query looks into the nearest
 ones. What a search needs is passed with the call: nothing shared changes.
 """
 

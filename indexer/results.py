@@ -71,5 +71,7 @@ class EngineInfo:
     tokens_per_level: int
     token_dim: int
     global_dim: int
+    recall: str
+    recall_dim: int
     alpha: float
     device: str

@@ -110,6 +110,7 @@ def begin(
         checkpoint_sha256=hash_file(files.checkpoint) if files.checkpoint.exists() else None,
         recipe=plan.describe(),
         dims=measure_dims(encoder),
+        recall=encoder.recall_vector,
         source=describe_source(photos, num_photos, digest),
         chunk_size=options.chunk_size or _choose_chunk_size(num_photos),
         batch_size=options.batch_size or (64 if encoder.device.startswith("cuda") else 8),

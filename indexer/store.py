@@ -1,12 +1,15 @@
 """The items of a gallery in one Lance dataset: the only place that talks to Lance.
 
-D global width, L levels, M tokens a level, d token width. One row an item:
+D global width, R recall width, L levels, M tokens a level, d token width. One row an item:
 
     item_id, product_id, uri   string          width, height   int32
     <metadata columns>         their own types
-    global                     float32[D]      tokens          int8[L*M*d]
-    token_scales               float16[L*M]    geometry        uint8[L*M*6]
-    thumbnail                  binary (JPEG)   content_hash    string (hex SHA-256)
+    global                     float32[D]      recall          float32[R]
+    tokens                     int8[L*M*d]     token_scales    float16[L*M]
+    geometry                   uint8[L*M*6]    thumbnail       binary (JPEG)
+    content_hash               string (hex SHA-256)
+
+There is no column `recall` where stage one compares the global feature.
 
 A row id is stable: it stays with its item through updates of other items and
 through compaction, so what is derived from one version is keyed by it.
@@ -39,6 +42,7 @@ _PLAIN = {"lance-encoding:compression": "none"}
 def make_schema(dims: Dims, metadata: dict[str, Kind]) -> pa.Schema:
     """Build the columns of a gallery."""
     tokens = dims.levels * dims.num_tokens
+    recall = [] if dims.recall_dim is None else [_vector("recall", pa.float32(), dims.recall_dim)]
     return pa.schema(
         [
             pa.field("item_id", pa.string(), nullable=False),
@@ -48,6 +52,7 @@ def make_schema(dims: Dims, metadata: dict[str, Kind]) -> pa.Schema:
             pa.field("height", pa.int32()),
             *(pa.field(name, ARROW_TYPES[kind]) for name, kind in metadata.items()),
             _vector("global", pa.float32(), dims.global_dim),
+            *recall,
             _vector("tokens", pa.int8(), tokens * dims.token_dim),
             _vector("token_scales", pa.float16(), tokens),
             _vector("geometry", pa.uint8(), tokens * GEOMETRY_BYTES),

@@ -21,7 +21,7 @@ from indexer.store import ROW_ID, Store
 from model.errors import SelvedgeError
 
 MAX_PROBLEMS = 1000
-_COLUMNS = ("item_id", "product_id", "uri", "global", "token_scales", "thumbnail", "content_hash")
+_COLUMNS = ("item_id", "product_id", "uri", "token_scales", "thumbnail", "content_hash")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def verify(
     watch = progress or Silent()
     watch.begin("Verifying items", store.count())
     check = _Check(index_dir, manifest, store)
-    for batch in store.scan(_COLUMNS, batch_size=512):
+    vectors = {"global", manifest.dims.recall_column}
+    for batch in store.scan([*_COLUMNS, *vectors], batch_size=512):
         check.check_batch(batch)
         watch.advance(batch.num_rows)
     check.check_checkpoint(plan)
@@ -81,9 +82,12 @@ class _Check:
     def check_batch(self, batch: pa.RecordBatch) -> None:
         rows, ids = batch[ROW_ID].to_numpy(), batch["item_id"].to_pylist()
         self._ids += [hash(item_id) for item_id in ids]
-        vectors = to_matrix(batch["global"], self._manifest.dims.global_dim)
-        for problem in self._check_vectors(ids, vectors, batch):
-            self.problems.append(problem)
+        dims = self._manifest.dims
+        vectors = to_matrix(batch[dims.recall_column], dims.recall_width)
+        named = {"global feature": to_matrix(batch["global"], dims.global_dim)}
+        if dims.recall_dim is not None:
+            named["recall vector"] = vectors
+        self.problems += self._check_vectors(ids, named, batch)
         if self._recall is not None and not self._recall.holds(rows, vectors):
             self.problems.append(_STALE)
             self._recall = None
@@ -91,13 +95,15 @@ class _Check:
         for item in details:
             self.problems += self._check_files(item)
 
-    def _check_vectors(self, ids: list[str], vectors: Any, batch: Any) -> Iterator[str]:
+    def _check_vectors(self, ids: list[str], named: dict[str, Any], batch: Any) -> Iterator[str]:
         scales = to_matrix(batch["token_scales"], batch["token_scales"].type.list_size)
         for i, item_id in enumerate(ids):
-            if not np.isfinite(vectors[i]).all() or not np.isfinite(scales[i]).all():
+            if not all(np.isfinite(x[i]).all() for x in (scales, *named.values())):
                 yield f"item {item_id} has numbers that are not finite; add its photo again"
-            elif abs(float(np.linalg.norm(vectors[i])) - 1) > 1e-3:
-                yield f"the global feature of item {item_id} is not of unit length"
+                continue
+            for name, vectors in named.items():
+                if abs(float(np.linalg.norm(vectors[i])) - 1) > 1e-3:
+                    yield f"the {name} of item {item_id} is not of unit length"
 
     def _check_files(self, item: dict[str, Any]) -> Iterator[str]:
         if not _decodes(item["thumbnail"]):

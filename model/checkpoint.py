@@ -106,7 +106,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
     """Hash (64 hex digits) of everything that changes results."""
-    digest = hashlib.sha256(_canonical(config.model_dump(mode="json")).encode())
+    facts = config.model_dump(mode="json")
+    if config.recall.vector == "global":
+        # Changes nothing, and checkpoints from before this option keep their fingerprint.
+        del facts["recall"]
+    digest = hashlib.sha256(_canonical(facts).encode())
     for name in sorted(tensors):
         x = tensors[name].contiguous()
         digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())

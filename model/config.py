@@ -1,7 +1,7 @@
 """Every choice a checkpoint carries, with its meaning and its default.
 
 Rows mentioned here are the papers' ambiguities as numbered in
-docs/math.md, section 7. The defaults are the recommended readings.
+docs/math.md, section 8. The defaults are the recommended readings.
 """
 
 from typing import Literal, Self
@@ -77,6 +77,23 @@ class AlignmentOptions(_Frozen):
     compare: Literal["coarse", "all"] = "coarse"
 
 
+RecallName = Literal["global", "granular", "joint"]
+
+
+class RecallOptions(_Frozen):
+    """The vector of stage one, eq. 3, 13 and 14.
+
+    global: the global feature (the paper). granular: all tokens joined and projected.
+    joint: both, so that the inner product is the weighted sum of their cosines.
+    """
+
+    vector: RecallName = "global"
+    # Width of the granular part.
+    dim: int = Field(default=256, ge=1, le=4096)
+    # Weight of the global cosine in the joint one.
+    global_weight: float = Field(default=0.5, ge=0, le=1)
+
+
 class ModelConfig(_Frozen):
     """All that is needed to rebuild the network and its input."""
 
@@ -84,6 +101,7 @@ class ModelConfig(_Frozen):
     backbone: BackboneOptions
     aggregator: AggregatorOptions = AggregatorOptions()
     alignment: AlignmentOptions = AlignmentOptions()
+    recall: RecallOptions = RecallOptions()
     preprocessing: Preprocessing = Preprocessing()
     # Weight of S_global in the fused score, used when a search does not give its own.
     alpha: float = Field(default=0.5, ge=0, le=1)
@@ -104,6 +122,8 @@ class ModelConfig(_Frozen):
 # What was best without training (docs/experiments.md).
 _UNTRAINED_TOKENS = AggregatorOptions(aggregate="mean", cell_weight="norm", num_ghosts=0)
 _UNTRAINED_ALIGNMENT = AlignmentOptions(token_weight="mass", compare="all", temperature=20.0)
+# Lost neither whole views, as granular does, nor detail shots, as global does.
+_UNTRAINED_RECALL = RecallOptions(vector="joint")
 
 
 def _fine(preset: str, name: str, size: int, pool: Literal["avg", "gem"] = "avg") -> ModelConfig:
@@ -113,6 +133,7 @@ def _fine(preset: str, name: str, size: int, pool: Literal["avg", "gem"] = "avg"
         backbone=BackboneOptions(name=name, strides=(16, 8, 4), grid_stride=16, global_pool=pool),
         aggregator=_UNTRAINED_TOKENS,
         alignment=_UNTRAINED_ALIGNMENT,
+        recall=_UNTRAINED_RECALL,
         preprocessing=Preprocessing(image_size=size),
     )
 

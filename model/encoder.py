@@ -14,7 +14,7 @@ from PIL import Image
 
 from model.alignment import TokenSet
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.config import ModelConfig
+from model.config import ModelConfig, RecallName
 from model.devices import resolve_device
 from model.preprocessing import Prepared, prepare, to_photo
 
@@ -27,12 +27,15 @@ class Encoded(NamedTuple):
     mass: (B, L, M) in [0, 1].
     geometry: (B, L, M, 5): centre x, y and standard deviations x, y as fractions
         of the photo's width and height, and their correlation in [-1, 1].
+    recall: (B, R), unit length: what stage one compares. The global feature, unless the
+        checkpoint says otherwise.
     """
 
     global_feature: NDArray[np.float32]
     tokens: NDArray[np.float32]
     mass: NDArray[np.float32]
     geometry: NDArray[np.float32]
+    recall: NDArray[np.float32]
 
     @property
     def token_set(self) -> TokenSet:
@@ -66,6 +69,11 @@ class Encoder:
         return self._model.backbone.final_channels
 
     @property
+    def recall_vector(self) -> RecallName:
+        """Which vector stage one compares."""
+        return self.config.recall.vector
+
+    @property
     def device(self) -> str:
         """Where the network runs: "cpu", "cuda" or "cuda:N"."""
         return str(self._device)
@@ -89,7 +97,8 @@ class Encoder:
         """Encode photos in one forward pass."""
         pixels = torch.from_numpy(np.stack([photo.pixels for photo in prepared]))
         features = self._model.encode(self._model.normalise(pixels.to(self._device)))
-        arrays = Encoded(*(x.float().cpu().numpy() for x in features))
+        found = (*features, self._model.recall_vector(features))
+        arrays = Encoded(*(x.float().cpu().numpy() for x in found))
         frames = [photo.frame for photo in prepared]
         return arrays._replace(geometry=to_photo(arrays.geometry, frames))
 

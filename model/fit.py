@@ -3,7 +3,8 @@
 For each level, the centres become the spherical k-means of the cells around their
 mean, the projection the principal directions of the resulting tokens; the neck
 centres the global feature; each level's weight is one over the spread of its scores,
-so that no level drowns the others.
+so that no level drowns the others; a granular recall vector gets its mean and its
+principal directions from a second pass, once there are tokens.
 
 P photos, n cells a photo, C channels, M tokens, G ghosts, d token width.
 """
@@ -26,6 +27,7 @@ from model.initialise import initialise
 from model.kmeans import spherical_kmeans
 from model.mga import MGA, ImageFeatures
 from model.preprocessing import prepare
+from model.recall import join_tokens
 
 Progress = Callable[[int, int], None]
 
@@ -105,13 +107,48 @@ def fit(
 ) -> int:
     """Fit `model` in place; returns how many photos could be read."""
     generator = torch.Generator().manual_seed(seed)
-    sample = _sample(model, photos, generator, progress)
+    again = _choose_for_recall(model, photos)
+    first, second = _two_passes(progress, len(photos), len(again))
+    sample = _sample(model, photos, generator, first)
     for aggregator, cells in zip(model.aggregators, sample.cells, strict=True):
         assert isinstance(aggregator, FineGranularAggregator)
         fit_level(aggregator, cells, generator)
     model.neck.get_buffer("running_mean").copy_(sample.pooled.mean(0))
     _fit_fusion(model, _encode(model, photos[:NUM_COMPARED]))
+    if again:
+        fit_recall(model, again, seed=seed, progress=second)
     return len(sample.pooled)
+
+
+@torch.inference_mode()
+def fit_recall(
+    model: MGA, photos: Sequence[Path], *, seed: int = 0, progress: Progress | None = None
+) -> None:
+    """Fit the recall vector to the network's tokens; nothing to do for the global feature."""
+    chosen = _choose_for_recall(model, photos)
+    if chosen:
+        batches = _batches(model, chosen, progress)
+        joined = [join_tokens(model.encode(pixels).token_set).cpu() for pixels in batches]
+        model.recall.fit(torch.cat(joined), torch.Generator().manual_seed(seed))
+
+
+def _choose_for_recall(model: MGA, photos: Sequence[Path]) -> Sequence[Path]:
+    """Twice as many photos as dimensions, spread evenly; none for the global feature."""
+    options = model.config.recall
+    return [] if options.vector == "global" else photos[:: max(1, len(photos) // (2 * options.dim))]
+
+
+def _two_passes(
+    progress: Progress | None, one: int, two: int
+) -> tuple[Progress | None, Progress | None]:
+    """Split a watcher: it sees one run over both passes."""
+    if progress is None:
+        return None, None
+    total = one + two
+    return (
+        lambda done, _: progress(done, total),
+        lambda done, _: progress(one + done, total),
+    )
 
 
 def fit_level(
@@ -220,7 +257,7 @@ def _batches(model: MGA, photos: Sequence[Path], progress: Progress | None) -> I
             progress(min(start + BATCH, len(photos)), len(photos))
         if batch:
             found += len(batch)
-            yield model.normalise(torch.stack(batch))
+            yield model.normalise(torch.stack(batch).to(model.mean.device))
     if not found:
         raise SourceError(
             f"none of the {len(photos)} photos can be read, so no centres can be fitted; "

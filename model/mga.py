@@ -14,6 +14,7 @@ from model.aggregator import EPS, FineGranularAggregator
 from model.alignment import TokenAlignment, TokenSet
 from model.backbone import Backbone, Features, build_backbone
 from model.config import ModelConfig
+from model.recall import RecallVector
 
 GEM_POWER = 3.0
 
@@ -39,7 +40,7 @@ class ImageFeatures(NamedTuple):
 
 
 class MGA(nn.Module):
-    """Backbone, one aggregator a level, alignment. The parts are built outside."""
+    """Backbone, one aggregator a level, alignment, recall vector. The parts are built outside."""
 
     def __init__(
         self,
@@ -47,12 +48,14 @@ class MGA(nn.Module):
         backbone: Backbone,
         aggregators: Sequence[FineGranularAggregator],
         alignment: TokenAlignment,
+        recall: RecallVector,
     ) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone
         self.aggregators = nn.ModuleList(aggregators)
         self.alignment = alignment
+        self.recall = recall
         # BNNeck: centres and scales the global feature; without a bias, as in CTL.
         self.neck = nn.BatchNorm1d(backbone.final_channels)
         self.neck.bias.requires_grad_(False)
@@ -93,6 +96,11 @@ class MGA(nn.Module):
             return final.mean(dim=(2, 3))
         return final.clamp(min=EPS).pow(GEM_POWER).mean(dim=(2, 3)).pow(1.0 / GEM_POWER)
 
+    def recall_vector(self, features: ImageFeatures) -> Tensor:
+        """What stage one compares, unit length: (B, D), or (B, R) or (B, D + R) with tokens."""
+        vector: Tensor = self.recall(features.global_feature, features.token_set)
+        return vector
+
     def align(self, query: TokenSet, candidates: TokenSet) -> Tensor:
         """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K) in [-1, 1]."""
         score: Tensor = self.alignment(query, candidates)
@@ -111,4 +119,4 @@ def build_mga(config: ModelConfig, backbone: Backbone | None = None) -> MGA:
     ]
     width = config.aggregator.token_dim
     alignment = TokenAlignment(config.num_levels, width, config.alignment)
-    return MGA(config, backbone, aggregators, alignment)
+    return MGA(config, backbone, aggregators, alignment, RecallVector(config))

@@ -22,7 +22,7 @@ from model.data import DataSet, ItemSampler, Loaded, Loader
 from model.data.augment import View, instance_view, plain_view, train_view
 from model.devices import resolve_device
 from model.errors import TrainingError
-from model.fit import fit, fit_norms
+from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
 from model.initialise import initialise
 from model.losses import IdentityLoss, triplet_loss
@@ -100,7 +100,10 @@ def train(
     for epoch in range(run.epoch, recipe.epochs):
         loss = _train_epoch(recipe, run, loader, epoch, out, watch)
         run.epoch = epoch + 1
-        figures = validate(_finished(run)) if validate and _is_due(recipe, run.epoch) else {}
+        due = _is_due(recipe, run.epoch)
+        if due:
+            _fit_recall(run, data, recipe.seed)
+        figures = validate(_finished(run)) if validate and due else {}
         write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
         save_state(out, recipe, run)
         record = Record(
@@ -252,12 +255,25 @@ def _average(recipe: Recipe, run: Run) -> None:
 
 
 def _fit(model: MGA, data: DataSet, init: str, seed: int) -> None:
-    """Start centres and projections from photos spread evenly over the training set."""
-    step = max(1, len(data.train) // MAX_FIT_PHOTOS)
-    photos = [photo.path for photo in data.train[::step]][:MAX_FIT_PHOTOS]
+    """Start centres and projections from some of the training photos."""
+    photos = _fit_photos(data)
     if init == "random":
         fit_norms(model, photos)
     fit(model, photos, seed=seed)
+
+
+def _fit_recall(run: Run, data: DataSet, seed: int) -> None:
+    """Fit the recall vector to the tokens as they are now; it takes no part in the losses."""
+    finished = _finished(run)
+    fit_recall(finished, _fit_photos(data), seed=seed)
+    # An averaged copy takes over the buffers of the network at every step.
+    run.model.recall.load_state_dict(finished.recall.state_dict())
+
+
+def _fit_photos(data: DataSet) -> list[Path]:
+    """Photos spread evenly over the training set."""
+    step = max(1, len(data.train) // MAX_FIT_PHOTOS)
+    return [photo.path for photo in data.train[::step]][:MAX_FIT_PHOTOS]
 
 
 def _is_due(recipe: Recipe, epoch: int) -> bool:

@@ -172,6 +172,10 @@ class InfoAnswer(BaseModel):
     tokens_per_level: int
     token_dim: int
     global_dim: int
+    recall: str = Field(
+        description="The vector that finds the candidates: global, granular or joint."
+    )
+    recall_dim: int
     alpha: float
     device: str
     limits: LimitsAnswer

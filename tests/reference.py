@@ -147,3 +147,24 @@ def attention(queries: Matrix, keys: Matrix, values: Matrix, num_heads: int) -> 
 def fuse(global_score: float, score: float, alpha: float) -> float:
     """Eq. 9."""
     return alpha * global_score + (1 - alpha) * score
+
+
+def join_tokens(tokens: Sequence[Matrix], masses: Matrix) -> Vector:
+    """g of Eq. 13: every token of every level, times the root of its share of the level."""
+    joined: Vector = []
+    for level, mass_of in zip(tokens, masses, strict=True):
+        for token, m in zip(level, mass_of, strict=True):
+            joined += [math.sqrt(m / sum(mass_of)) * x for x in token]
+    return joined
+
+
+def granular(joined: Vector, mean: Vector, projection: Matrix) -> Vector:
+    """Eq. 13."""
+    centred = unit([x - m for x, m in zip(joined, mean, strict=True)])
+    return unit([dot(row, centred) for row in projection])
+
+
+def joint(global_feature: Vector, granular_vector: Vector, weight: float) -> Vector:
+    """Eq. 14."""
+    first = [math.sqrt(weight) * x for x in global_feature]
+    return first + [math.sqrt(1 - weight) * x for x in granular_vector]

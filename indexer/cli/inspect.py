@@ -41,6 +41,8 @@ def describe_index(index: Path) -> dict[str, Any]:
             "tokens_per_level": manifest.dims.num_tokens,
             "token_dim": manifest.dims.token_dim,
             "global_dim": manifest.dims.global_dim,
+            "recall": manifest.recall,
+            "recall_dim": manifest.dims.recall_width,
             "metadata": gallery.metadata_columns(),
             "source": manifest.source.path,
             "created": manifest.created.isoformat(),

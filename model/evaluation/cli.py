@@ -15,7 +15,7 @@ from model.data import load_dataset
 from model.data.records import DataSet, RetrievalSet
 from model.devices import resolve_device
 from model.errors import ParameterError
-from model.evaluation.embedding import DEFAULT_RECALL, Progress, RecallVector
+from model.evaluation.embedding import Progress, RecallVector, recall_vectors
 from model.evaluation.evaluate import embed_set, evaluate_embedded
 from model.evaluation.pairing import Pairing
 from model.evaluation.report import render_markdown, write_report
@@ -110,11 +110,15 @@ def measure_checkpoint(
     device: str,
     sensitivity: bool,
     progress: Progress | None = None,
-    recall: Mapping[str, RecallVector] = DEFAULT_RECALL,
+    recall: Mapping[str, RecallVector] | None = None,
 ) -> Evaluation:
-    """Load a checkpoint and measure it; with `sensitivity` also the sweeps of its tokens."""
+    """Load a checkpoint and measure it; with `sensitivity` also the sweeps of its tokens.
+
+    Without `recall`, all three vectors are measured, the checkpoint's own first.
+    """
     loaded = load_checkpoint(path)
     model = loaded.model.to(resolve_device(device))
+    recall = recall or recall_vectors(model)
     queries, gallery, seconds = embed_set(model, retrieval, settings, progress=progress)
     pairing, alpha = Pairing.of(retrieval), model.config.alpha
     found = evaluate_embedded(
@@ -128,8 +132,15 @@ def measure_checkpoint(
             alpha=found.alpha, recall=recall, progress=progress,
         )  # fmt: skip
     timings = {"encode": seconds, **found.timings_s}
-    story = _story(path, loaded)
-    update = {"curves": tuple(curves), "timings_s": timings, "checkpoint": story}
+    notes = list(found.notes)
+    if model.config.recall.vector == "global":
+        notes.append("The granular vector is in full width: this checkpoint has no projection.")
+    update = {
+        "curves": tuple(curves),
+        "timings_s": timings,
+        "checkpoint": _story(path, loaded),
+        "notes": tuple(notes),
+    }
     return found.model_copy(update=update)
 
 
@@ -139,6 +150,7 @@ def _story(path: Path, loaded: Checkpoint) -> dict[str, str]:
         "checkpoint": path.name,
         "fingerprint": loaded.fingerprint[:16],
         "preset": loaded.model.config.preset,
+        "recall vector": loaded.model.config.recall.vector,
         "weights": loaded.record.weights,
         "trained for retrieval": trained,
     }

@@ -16,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from model.alignment import TokenSet
+from model.config import RecallName
 from model.mga import MGA
 from model.preprocessing import prepare
+from model.recall import NAMES
 
 if TYPE_CHECKING:
     from model.data.records import Photo
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 ReadPhoto = Callable[["Photo"], Image.Image]
 _AHEAD = 2
+# Photos whose recall vectors are computed together.
+_RECALL_BLOCK = 1024
 
 
 class Embedded(NamedTuple):
@@ -57,6 +61,16 @@ def use_global(embedded: Embedded) -> NDArray[np.float32]:
 
 
 DEFAULT_RECALL: Mapping[str, RecallVector] = {"global": use_global}
+
+
+def recall_vectors(model: MGA) -> dict[str, RecallVector]:
+    """All three vectors of a network, the one its searches use first.
+
+    A network that recalls by the global feature has no projection: its granular vector is
+    in full width.
+    """
+    own = model.config.recall.vector
+    return {name: _recall_by(model, name) for name in sorted(NAMES, key=lambda name: name != own)}
 
 
 @contextmanager
@@ -149,6 +163,20 @@ def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
     moved = torch.from_numpy(pixels).to(model.mean.device)
     features = model.encode(model.normalise(moved))
     return Embedded(*map(_host, (features.global_feature, features.tokens, features.mass)))
+
+
+def _recall_by(model: MGA, name: RecallName) -> RecallVector:
+    def compute(embedded: Embedded) -> NDArray[np.float32]:
+        parts = []
+        for start in range(0, len(embedded.mass), _RECALL_BLOCK):
+            block = embedded.take(slice(start, start + _RECALL_BLOCK))
+            tokens = TokenSet(*(x.to(model.mean.device) for x in block.token_set))
+            whole = torch.from_numpy(block.global_feature).to(model.mean.device)
+            with full_precision():
+                parts.append(_host(model.recall.compute(name, whole, tokens)))
+        return np.concatenate(parts)
+
+    return use_global if name == "global" else compute
 
 
 def _host(x: Tensor) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """What changes when one setting of token alignment changes and nothing is trained again.
 
 The candidates stay those of the checkpoint's recall vector; only their order changes.
+(With M, a granular recall vector is that of the tokens that are left.)
 (alpha needs no new scores: `model.evaluation.summary` sweeps it.)
 """
 

@@ -25,17 +25,23 @@ class Encoded(NamedTuple):
     tokens: NDArray[np.float32]
     mass: NDArray[np.float32]
     geometry: NDArray[np.float32]
+    recall: NDArray[np.float32]
 
 
 class FakeEncoder:
-    """Counts what it is given; `name` decides the fingerprint."""
+    """Counts what it is given; `name` decides the fingerprint.
+
+    With `recall_vector` granular, stage one compares the tokens of level 0 in place of the
+    global feature.
+    """
 
     device = "cpu"
     trained_for_retrieval = False
     weights = "mean colours"
 
-    def __init__(self, name: str = "fake") -> None:
+    def __init__(self, name: str = "fake", recall_vector: str = "global") -> None:
         self.fingerprint = hashlib.sha256(name.encode()).hexdigest()
+        self.recall_vector = recall_vector
         self.batches: list[int] = []
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
@@ -53,11 +59,14 @@ class FakeEncoder:
         for level in range(LEVELS):
             tokens[:, level, :, level : level + 3] = quarters + 0.1
         geometry = np.array([[*centre, 0.25, 0.25, 0.0] for centre in CENTRES], np.float32)
+        whole, tokens = unit(np.concatenate([mean, constant], axis=1)), unit(tokens)
+        granular = unit(tokens[:, 0].reshape(count, -1) - 0.3)
         return Encoded(
-            unit(np.concatenate([mean, constant], axis=1)),
-            unit(tokens),
+            whole,
+            tokens,
             np.full((count, LEVELS, TOKENS), 0.25, np.float32),
             np.broadcast_to(geometry, (count, LEVELS, TOKENS, 5)).copy(),
+            whole if self.recall_vector == "global" else granular,
         )
 
 

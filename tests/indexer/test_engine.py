@@ -261,17 +261,70 @@ def test_info_describes_gallery_and_checkpoint(tiny: Path) -> None:
     info = dataclasses.asdict(open_engine(tiny / "index", device="cpu").info())
     assert info["gallery"]["items"] == info["products"] == 24
     assert (info["levels"], info["tokens_per_level"], info["token_dim"]) == (3, 4, 16)
+    assert (info["recall"], info["recall_dim"]) == ("global", info["global_dim"])
     assert "random" in info["weights"]
     assert info["trained_for_retrieval"] is False
 
 
-def grouped_engine(folder: Path, products: list[int]) -> SearchEngine:
+def grouped_engine(
+    folder: Path, products: list[int], aligner: Aligner | None = None
+) -> SearchEngine:
     """An engine over drawn photos with the given products, in the order of their numbers."""
     lines = ["image,product_id"]
     for number, product in enumerate(products):
         draw_photo(folder / "shop" / f"{number:02}.png", number)
         lines.append(f"{number:02}.png,{product}")
     (folder / "shop/gallery.csv").write_text("\n".join(lines) + "\n")
-    aligner = Aligner()
+    aligner = aligner or Aligner()
     build_gallery(folder / "shop", folder / "grouped", aligner, options=small())
     return SearchEngine(EmbeddedGallery.open(folder / "grouped"), aligner)  # type: ignore[arg-type]
+
+
+class Granular(Aligner):
+    """Recalls by tokens, so that global scores have to be read with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recall_vector = "granular"
+
+
+@pytest.fixture
+def granular(tmp_path: Path, photos: Path) -> Path:
+    build_gallery(photos, tmp_path / "granular", Granular(), options=small())
+    return tmp_path / "granular"
+
+
+@pytest.mark.parametrize("token_budget_mb", [0, 2048])
+def test_recall_by_another_vector_leaves_the_scores_of_each_item_alone(
+    engine: SearchEngine, granular: Path, photo: bytes, token_budget_mb: int
+) -> None:
+    gallery = EmbeddedGallery.open(granular, token_budget_mb=token_budget_mb)
+    other = SearchEngine(gallery, Granular())  # type: ignore[arg-type]
+    expected = {hit.item.item_id: hit.scores for hit in engine.search(photo, k=20).hits}
+    found = other.search(photo, k=20).hits
+    assert len(found) == 20
+    for hit in found:
+        three = dataclasses.astuple(hit.scores)
+        assert three == pytest.approx(dataclasses.astuple(expected[hit.item.item_id]), abs=1e-5)
+
+
+def test_candidates_are_those_nearest_by_the_recall_vector(granular: Path, photo: bytes) -> None:
+    engine = SearchEngine(EmbeddedGallery.open(granular), Granular())  # type: ignore[arg-type]
+    gallery = engine._gallery
+    row = gallery.find_row("part1/0007.jpg")
+    nearest = gallery.recall(gallery.read_encoded(row).recall, 4)[0].rows
+    items = [item.item_id for item in gallery.read_items(nearest)]
+    assert items[0] == "part1/0007.jpg"
+    assert set(ids(engine.search(photo, k=4, candidates=4))) == set(items)
+    assert set(ids(engine.search_item("part1/0007.jpg", k=3, candidates=3))) == set(items[1:])
+    by_global = gallery.read_encoded(row).global_feature
+    assert by_global.shape != gallery.read_encoded(row).recall.shape
+
+
+def test_grouping_with_another_recall_vector_aligns_no_candidate_twice(
+    tmp_path: Path, photo: bytes
+) -> None:
+    engine = grouped_engine(tmp_path, products=[0] * 17 + [1], aligner=Granular())
+    hits = engine.search(photo, k=3, candidates=2, group_by="product").hits
+    assert engine._encoder.aligned == 18  # type: ignore[attr-defined]
+    assert {hit.item.product_id for hit in hits} == {"0", "1"}

@@ -1,5 +1,6 @@
 """An open gallery answers from one version; what is not a gallery is named."""
 
+import json
 import os
 import shutil
 from datetime import date
@@ -11,6 +12,7 @@ import pytest
 from indexer.build import build_gallery
 from indexer.gallery import EmbeddedGallery
 from indexer.protocols import Gallery
+from indexer.verify import verify
 from model.errors import (
     GalleryMismatchError,
     GalleryNotFoundError,
@@ -27,9 +29,12 @@ def gallery(index):
 
 
 def encode(path: Path):
+    return encode_with(FakeEncoder(), path)
+
+
+def encode_with(encoder, path: Path):
     from model.images import read_image
 
-    encoder = FakeEncoder()
     return encoder.encode([encoder.prepare(read_image(path))])
 
 
@@ -163,8 +168,8 @@ def test_a_damaged_manifest_is_named(index, text):
 
 
 def test_an_index_of_a_newer_program_is_refused(index):
-    (index / "manifest.json").write_text('{"format_version": 2, "future": true}')
-    with pytest.raises(GalleryMismatchError, match=r"format 2, and this program reads up to 1"):
+    (index / "manifest.json").write_text('{"format_version": 3, "future": true}')
+    with pytest.raises(GalleryMismatchError, match=r"format 3, and this program reads up to 2"):
         EmbeddedGallery.open(index)
 
 
@@ -211,3 +216,64 @@ def test_an_open_gallery_does_not_see_later_changes(photos, index, encoder):
         with EmbeddedGallery.open(index) as after:
             assert (len(after), after.num_products()) == (19, 19)
             assert after.stamp.version > before.stamp.version
+
+
+@pytest.fixture
+def granular(photos, tmp_path):
+    """An index whose first stage compares tokens: 4 tokens of 8."""
+    encoder = FakeEncoder(recall_vector="granular")
+    build_gallery(photos, tmp_path / "granular", encoder)
+    return tmp_path / "granular"
+
+
+def test_a_recall_vector_of_its_own_is_stored_and_recorded(granular, photos):
+    with EmbeddedGallery.open(granular) as gallery:
+        facts = gallery.manifest
+        assert (facts.recall, facts.dims.recall_dim, facts.format_version) == ("granular", 32, 2)
+        stored = gallery.read_encoded(gallery.find_row("part1/0007.jpg"))
+        assert (stored.global_feature.shape, stored.recall.shape) == ((1, 4), (1, 32))
+        [found] = gallery.recall(stored.recall, 3)
+        assert gallery.read_items(found.rows)[0].item_id == "part1/0007.jpg"
+
+
+@pytest.mark.parametrize("token_budget_mb", [0, 2048])
+def test_global_features_come_with_the_tokens_where_recall_did_not_compare_them(
+    granular, token_budget_mb
+):
+    with EmbeddedGallery.open(granular, token_budget_mb=token_budget_mb) as gallery:
+        assert gallery.has_resident_tokens == bool(token_budget_mb)
+        rows = np.array([11, 2, 2])
+        found = gallery.read_tokens(rows).global_feature
+        stored = [gallery.read_encoded(int(row)).global_feature[0] for row in rows]
+        np.testing.assert_array_equal(found, stored)
+
+
+def test_the_global_feature_is_not_stored_or_read_twice(gallery):
+    assert "recall" not in gallery._store.schema.names
+    assert gallery.read_tokens(np.array([1])).global_feature is None
+
+
+def test_an_index_of_format_1_opens_as_one_that_recalls_by_the_global_feature(index, photos):
+    facts = json.loads((index / "manifest.json").read_text())
+    facts["format_version"] = 1
+    del facts["recall"], facts["dims"]["recall_dim"]
+    (index / "manifest.json").write_text(json.dumps(facts))
+    with EmbeddedGallery.open(index) as gallery:
+        assert gallery.manifest.recall == "global"
+        [found] = gallery.recall(encode(photos / "part0/0004.jpg").recall, 1)
+        assert gallery.read_items(found.rows)[0].item_id == "part0/0004.jpg"
+
+
+def test_photos_added_to_it_get_the_recall_vector_of_the_gallery(granular, tmp_path):
+    from indexer.checkpoint import GivenEncoder
+    from indexer.update import add
+
+    draw_photo(tmp_path / "new" / "new.jpg", 77)
+    encoder = FakeEncoder(recall_vector="granular")
+    add(tmp_path / "new", granular, GivenEncoder(encoder))
+    with EmbeddedGallery.open(granular) as gallery:
+        row = gallery.find_row("new.jpg")
+        stored = gallery.read_encoded(row).recall
+        np.testing.assert_allclose(stored, encode_with(encoder, tmp_path / "new/new.jpg").recall)
+        assert gallery.recall(stored, 1)[0].rows.tolist() == [row]
+    assert verify(granular).problems == []

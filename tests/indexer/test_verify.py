@@ -43,7 +43,7 @@ def test_a_changed_photo_is_named(index, photos):
     [
         ({"thumbnail": b"broken"}, "thumbnail of item part0/0000.jpg is damaged"),
         ({"global": [float("nan")] * 4}, "part0/0000.jpg has numbers that are not finite"),
-        ({"global": [1.0, 1.0, 0.0, 0.0]}, "item part0/0000.jpg is not of unit length"),
+        ({"global": [1.0, 1.0, 0.0, 0.0]}, "global feature of item part0/0000.jpg is not of unit"),
     ],
 )
 def test_a_bad_row_is_named(index, columns, sentence):

@@ -9,9 +9,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from model.checkpoint import load_checkpoint
-from model.config import get_preset
+from model.config import PRESETS, RecallOptions, get_preset
 from model.data import DataSet, Photo, RetrievalSet
 from model.errors import ParameterError, TrainingError
+from model.fit import fit_recall
 from model.initialise import initialise
 from model.recipes import RECIPES, Recipe, get_recipe
 from model.train import compute_loss, make_optimiser, rate_factor, start_run, train
@@ -76,6 +77,21 @@ def test_ema_resumes_too_and_is_what_is_saved(data: DataSet, tmp_path: Path) -> 
     plain = weights(train(QUICK.changed(epochs=2), data, tmp_path / "plain"))
     name = "aggregators.0.centres"
     assert not torch.equal(averaged[name], plain[name])
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_the_recall_vector_is_fitted_to_the_tokens_as_trained(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float | None
+) -> None:
+    options = RecallOptions(vector="joint", dim=8)
+    joint = get_preset("tiny").model_copy(update={"recall": options})
+    monkeypatch.setitem(PRESETS, "tiny", joint)
+    recipe = QUICK.changed(ema=ema, epochs=2)
+    model = load_checkpoint(train(recipe, data, tmp_path / "run")).model
+    saved = {name: x.clone() for name, x in model.recall.state_dict().items()}
+    fit_recall(model, [photo.path for photo in data.train], seed=recipe.seed)
+    for name, x in model.recall.state_dict().items():
+        torch.testing.assert_close(saved[name], x, atol=1e-5, rtol=0)
 
 
 def test_training_lowers_the_loss(data: DataSet, tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ class FakeEngine:
             tokens_per_level=16,
             token_dim=8,
             global_dim=3,
+            recall="granular",
+            recall_dim=8,
             alpha=0.5,
             device="cpu",
         )

@@ -6,8 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from model.checkpoint import Record, save_checkpoint
+from model.config import RecallOptions, get_preset
 from model.errors import CheckpointError, DataError, ParameterError
 from model.evaluation.cli import evaluate
+from model.initialise import initialise
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -30,6 +33,19 @@ def test_json_goes_to_stdout_and_files_to_out(asked, tmp_path):
     assert said["checkpoint"]["preset"] == "tiny"
     assert {curve["setting"] for curve in said["curves"]} == {"alpha", "tau", "reduction", "M"}
     assert (tmp_path / "evaluation.html").exists()
+
+
+def test_the_ceilings_of_all_three_vectors_stand_side_by_side(asked, tmp_path, tiny):
+    options = RecallOptions(vector="joint", dim=8)
+    model = initialise(get_preset("tiny").model_copy(update={"recall": options})).model
+    save_checkpoint(tmp_path / "joint.safetensors", model, Record(weights="random"))
+    for checkpoint, own in ((tiny, "global"), (tmp_path / "joint.safetensors", "joint")):
+        done = call(*asked, "--json", "--no-sensitivity", "--checkpoint", checkpoint)
+        said = json.loads(done.stdout)
+        vectors = [ceiling["vector"] for ceiling in said["ceilings"]]
+        assert vectors[0] == own == said["checkpoint"]["recall vector"]
+        assert set(vectors) == {"global", "granular", "joint"}
+        assert said["main"].endswith(f"by {own}")
 
 
 def test_tables_go_to_stdout_without_json(asked, tiny):
