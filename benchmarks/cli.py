@@ -4,6 +4,7 @@ import typer
 
 from benchmarks.probes import probes
 from benchmarks.queries import queries
+from benchmarks.training import training
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -15,3 +16,4 @@ def main() -> None:
 
 app.command()(probes)
 app.command()(queries)
+app.command()(training)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.baseline import baseline
 from model.data import load_dataset
 from model.data.records import RetrievalSet
 from model.errors import ParameterError, SelvedgeError
@@ -22,6 +23,7 @@ from model.train import Watch, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.command()(evaluate)
+app.command()(baseline)
 
 
 @app.callback()

@@ -86,6 +86,8 @@ def train(
     model, words = initialise(get_preset(recipe.preset), init, recipe.seed)
     if recipe.fit_centres and not resume:
         _fit(model, data, init, recipe.seed)
+    # Served as trained: fitting chose an alpha for untrained scores.
+    model.config = model.config.model_copy(update={"alpha": recipe.alpha})
     run = start_run(recipe, model.to(where), sampler.num_classes)
     if resume:
         load_state(out, recipe, run)
@@ -105,7 +107,6 @@ def train(
             _fit_recall(run, data, recipe.seed)
         figures = validate(_finished(run)) if validate and due else {}
         write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
-        save_state(out, recipe, run)
         record = Record(
             weights=story,
             trained_for_retrieval=True,
@@ -114,6 +115,8 @@ def train(
             epochs=run.epoch,
         )
         save_checkpoint(out / CHECKPOINT, _finished(run), record)
+        # Last: a kill before it repeats the epoch, and never leaves an older checkpoint behind.
+        save_state(out, recipe, run)
     return out / CHECKPOINT
 
 
