@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     candidates: int
     alpha: float
     group_by: GroupBy
+    min_confidence: float | None
 
 
 class Ranking(NamedTuple):
@@ -104,6 +105,7 @@ class SearchEngine:
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> SearchResult:
         """Find the k most similar items (or products), best first.
 
@@ -116,14 +118,23 @@ class SearchEngine:
                 checkpoint's own when not given.
             group_by: "product" returns the best item of each product, and fetches
                 further candidates until k products are found.
+            min_confidence: leave out hits less probably of the same product, 0 to 1; when
+                none is left, the result says so. For a calibrated checkpoint at its own
+                alpha.
 
         Raises:
             ImageError: the bytes are not a usable photo.
             ParameterError: a number out of its range.
             GalleryEmptyError: nothing to search in.
         """
-        options = {"k": k, "candidates": candidates, "alpha": alpha, "group_by": group_by}
-        return self.search_batch([image], **options)[0]  # type: ignore[arg-type]
+        return self.search_batch(
+            [image],
+            k=k,
+            candidates=candidates,
+            alpha=alpha,
+            group_by=group_by,
+            min_confidence=min_confidence,
+        )[0]
 
     def search_batch(
         self,
@@ -133,9 +144,10 @@ class SearchEngine:
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> list[SearchResult]:
         """Search for several photos; results in their order, each as `search` returns it."""
-        plan = self._plan(k, candidates, alpha, group_by)
+        plan = self._plan(k, candidates, alpha, group_by, min_confidence)
         results = []
         for start in range(0, len(images), ENCODE_BATCH):
             batch = images[start : start + ENCODE_BATCH]
@@ -152,13 +164,14 @@ class SearchEngine:
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> SearchResult:
         """Search with an item of the gallery; the item itself is not among its hits.
 
         Raises:
             ItemNotFoundError: no such item.
         """
-        plan, timer = self._plan(k, candidates, alpha, group_by), Timer()
+        plan, timer = self._plan(k, candidates, alpha, group_by, min_confidence), Timer()
         with timer.stage("fetch"):
             row = self._gallery.find_row(item_id)
             query = self._gallery.read_encoded(row)
@@ -192,6 +205,7 @@ class SearchEngine:
             recall=self._gallery.manifest.recall,
             recall_dim=self._gallery.manifest.dims.recall_width,
             alpha=config.alpha,
+            calibrated=self._encoder.calibration is not None,
             device=self._encoder.device,
         )
 
@@ -199,18 +213,46 @@ class SearchEngine:
         """Let go of the gallery."""
         self._gallery.close()
 
-    def _plan(self, k: int, candidates: int | None, alpha: float | None, group_by: GroupBy) -> Plan:
+    def _plan(
+        self,
+        k: int,
+        candidates: int | None,
+        alpha: float | None,
+        group_by: GroupBy,
+        min_confidence: float | None,
+    ) -> Plan:
         wanted = DEFAULT_CANDIDATES if candidates is None else candidates
         weight = self._encoder.config.alpha if alpha is None else alpha
         _require_whole("k", k, MAX_K)
         _require_whole("candidates", wanted, MAX_CANDIDATES)
-        if not 0.0 <= weight <= 1.0:  # also refuses NaN
-            raise ParameterError(f"alpha is {weight}; expected a number from 0 to 1")
+        _require_share("alpha", weight)
         if group_by not in ("item", "product"):
             raise ParameterError(f"group_by is {group_by!r}; expected item or product")
+        if min_confidence is not None:
+            self._require_calibration(min_confidence, weight)
         if not len(self._gallery):
             raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
-        return Plan(k, max(k, wanted), weight, group_by)
+        return Plan(k, max(k, wanted), weight, group_by, min_confidence)
+
+    def _require_calibration(self, min_confidence: float, alpha: float) -> None:
+        _require_share("min_confidence", min_confidence)
+        if self._encoder.calibration is None:
+            raise ParameterError(
+                "min_confidence is given, but the checkpoint has no calibration; leave it out, "
+                "or fit one with `python -m model calibrate` and open the index with that file"
+            )
+        if alpha != self._encoder.config.alpha:
+            raise ParameterError(
+                f"min_confidence is given with alpha {alpha}, but the checkpoint is calibrated at "
+                f"{self._encoder.config.alpha}; leave one of the two out"
+            )
+
+    def _find_confidence(self, fused: NDArray[np.float32], plan: Plan) -> list[float | None]:
+        """Probability that each candidate shows the same product, where it is known."""
+        calibration = self._encoder.calibration
+        if calibration is None or plan.alpha != self._encoder.config.alpha:
+            return [None] * len(fused)
+        return [float(said) for said in calibration.probability(fused)]
 
     def _encode(self, images: Sequence[bytes], timers: Sequence[Timer]) -> list[Encoded]:
         prepared = []
@@ -235,7 +277,12 @@ class SearchEngine:
             ranking = ranking.take(slice(plan.k))
             with timer.stage("fetch"):
                 items = self._gallery.read_items(ranking.rows)
-        return SearchResult(_to_hits(ranking, items), timer.report(), self._gallery.stamp)
+        hits = _to_hits(ranking, items, self._find_confidence(ranking.fused, plan))
+        least = plan.min_confidence
+        if least is not None:
+            hits = [hit for hit in hits if hit.confidence is not None and hit.confidence >= least]
+        nothing = least is not None and not hits
+        return SearchResult(hits, timer.report(), self._gallery.stamp, no_confident_match=nothing)
 
     def _rank_products(
         self, query: Encoded, plan: Plan, timer: Timer, without: int | None
@@ -349,6 +396,11 @@ def _require_whole(name: str, value: int, most: int) -> None:
         raise ParameterError(f"{name} is {value}; expected a whole number from 1 to {most}")
 
 
+def _require_share(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:  # also refuses NaN
+        raise ParameterError(f"{name} is {value}; expected a number from 0 to 1")
+
+
 def _first_of_each(products: Sequence[str]) -> list[int]:
     """Places where a product appears for the first time.
 
@@ -369,9 +421,13 @@ def to_token_set(block: TokenBlock) -> TokenSet:
     return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
 
 
-def _to_hits(ranking: Ranking, items: Sequence[Item]) -> list[Hit]:
+def _to_hits(
+    ranking: Ranking, items: Sequence[Item], confidence: Sequence[float | None]
+) -> list[Hit]:
     scores = zip(ranking.global_scores, ranking.token_scores, ranking.fused, strict=True)
     return [
-        Hit(rank, item, Scores(*map(float, three)))
-        for rank, (item, three) in enumerate(zip(items, scores, strict=True), start=1)
+        Hit(rank, item, Scores(*map(float, three)), said)
+        for rank, (item, three, said) in enumerate(
+            zip(items, scores, confidence, strict=True), start=1
+        )
     ]

@@ -30,11 +30,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class Hit:
-    """One returned result; `rank` counts from 1."""
+    """One returned result; `rank` counts from 1.
+
+    `confidence` is the probability, 0 to 1, that it shows the same product; None where the
+    checkpoint is not calibrated, or not for the alpha of this search.
+    """
 
     rank: int
     item: Item
     scores: Scores
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,15 @@ class GalleryStamp:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Hits best first, milliseconds per stage in the order they ran, and the gallery's stamp."""
+    """Hits best first, milliseconds per stage in the order they ran, and the gallery's stamp.
+
+    `no_confident_match`: a least confidence was asked for, and no hit has it.
+    """
 
     hits: list[Hit]
     timings_ms: dict[str, float]
     gallery: GalleryStamp
+    no_confident_match: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,4 +83,5 @@ class EngineInfo:
     recall: str
     recall_dim: int
     alpha: float
+    calibrated: bool
     device: str

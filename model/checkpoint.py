@@ -18,6 +18,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.errors import CheckpointError
+from model.evaluation.calibration import Calibration
 from model.mga import MGA, build_mga
 
 FORMAT: Literal["selvedge-checkpoint-1"] = "selvedge-checkpoint-1"
@@ -36,6 +37,10 @@ class Record(BaseModel):
     # The training run, as `model.recipes.Recipe` wrote it; empty where nothing was trained.
     recipe: dict[str, Any] = {}
     epochs: int = 0
+    # A fused score at the config's alpha as a probability, and the photos it was fitted on.
+    # It orders nothing, so it is part of the story: the fingerprint stays.
+    calibration: Calibration | None = None
+    calibrated_on: str = ""
 
 
 class Story(BaseModel):

@@ -14,7 +14,7 @@ from model.baseline import baseline
 from model.data import load_dataset
 from model.data.records import RetrievalSet
 from model.errors import ParameterError, SelvedgeError
-from model.evaluation.cli import evaluate
+from model.evaluation.cli import calibrate, evaluate
 from model.evaluation.evaluate import evaluate_model
 from model.evaluation.settings import Settings
 from model.mga import MGA
@@ -24,11 +24,12 @@ from model.train import Watch, train
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.command()(evaluate)
 app.command()(baseline)
+app.command()(calibrate)
 
 
 @app.callback()
 def verbs() -> None:
-    """Train MGA, and measure checkpoints."""
+    """Train MGA, and measure and calibrate checkpoints."""
 
 
 @app.command("train")

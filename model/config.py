@@ -1,7 +1,7 @@
 """Every choice a checkpoint carries, with its meaning and its default.
 
 Rows mentioned here are the papers' ambiguities as numbered in
-docs/math.md, section 8. The defaults are the recommended readings.
+docs/math.md, section 9. The defaults are the recommended readings.
 """
 
 from typing import Literal, Self

@@ -16,6 +16,7 @@ from model.alignment import TokenSet
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, RecallName
 from model.devices import resolve_device
+from model.evaluation.calibration import Calibration
 from model.preprocessing import Prepared, prepare, to_photo
 
 
@@ -87,6 +88,11 @@ class Encoder:
     def trained_for_retrieval(self) -> bool:
         """False for random and for ImageNet weights."""
         return self._record.trained_for_retrieval
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """A fused score, at the config's alpha, as a probability; None where nothing was fitted."""
+        return self._record.calibration
 
     def prepare(self, image: Image.Image) -> Prepared:
         """Letterbox an RGB photo; thread-safe."""

@@ -28,6 +28,7 @@ class EngineLike(Protocol):
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> SearchResult: ...
 
     def search_batch(
@@ -38,6 +39,7 @@ class EngineLike(Protocol):
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> list[SearchResult]: ...
 
     def search_item(
@@ -48,6 +50,7 @@ class EngineLike(Protocol):
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: GroupBy = "item",
+        min_confidence: float | None = None,
     ) -> SearchResult: ...
 
     def item(self, item_id: str) -> Item: ...

@@ -23,6 +23,7 @@ HIT_EXAMPLE: JsonDict = {
     "rank": 1,
     **ITEM_EXAMPLE,
     "scores": {"global": 0.83, "token": 0.71, "fused": 0.77},
+    "confidence": 0.93,
 }
 
 
@@ -46,6 +47,11 @@ class SearchOptions(BaseModel):
     )
     group_by: Literal["item", "product"] = Field(
         default="item", description="`product` returns the best item of each product."
+    )
+    min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Leave out hits less probably of the same product; `no_confident_match` says "
+        "when none is left. Refused where /info says `calibrated: false`.",
     )
 
 
@@ -93,6 +99,10 @@ class HitAnswer(BaseModel):
     uri: str
     metadata: dict[str, Any]
     scores: ScoresAnswer
+    confidence: float | None = Field(
+        description="Probability that it shows the same product; null where the checkpoint is "
+        "not calibrated, or not for the alpha that was sent."
+    )
 
     @classmethod
     def from_hit(cls, hit: Hit) -> "HitAnswer":
@@ -102,7 +112,8 @@ class HitAnswer(BaseModel):
             token_score=_finite(hit.scores.token_score),
             fused=_finite(hit.scores.fused),
         )
-        return cls(rank=hit.rank, scores=scores, **_item_fields(hit.item))
+        fields = _item_fields(hit.item)
+        return cls(rank=hit.rank, scores=scores, confidence=hit.confidence, **fields)
 
 
 class GalleryAnswer(BaseModel):
@@ -127,6 +138,7 @@ class SearchAnswer(BaseModel):
         json_schema_extra={
             "example": {
                 "hits": [HIT_EXAMPLE],
+                "no_confident_match": False,
                 "timings_ms": {"decode": 4.1, "encode": 31.0, "recall": 0.3, "total": 42.7},
                 "gallery": STAMP_EXAMPLE,
             }
@@ -134,6 +146,9 @@ class SearchAnswer(BaseModel):
     )
 
     hits: list[HitAnswer]
+    no_confident_match: bool = Field(
+        description="`min_confidence` was sent, and no hit reaches it."
+    )
     timings_ms: dict[str, float]
     gallery: GalleryAnswer
 
@@ -142,6 +157,7 @@ class SearchAnswer(BaseModel):
         """Translate the engine's result."""
         return cls(
             hits=[HitAnswer.from_hit(hit) for hit in result.hits],
+            no_confident_match=result.no_confident_match,
             timings_ms={stage: round(ms, 3) for stage, ms in result.timings_ms.items()},
             gallery=GalleryAnswer.from_stamp(result.gallery),
         )
@@ -177,6 +193,7 @@ class InfoAnswer(BaseModel):
     )
     recall_dim: int
     alpha: float
+    calibrated: bool = Field(description="Whether hits carry a confidence.")
     device: str
     limits: LimitsAnswer
 

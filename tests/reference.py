@@ -168,3 +168,8 @@ def joint(global_feature: Vector, granular_vector: Vector, weight: float) -> Vec
     """Eq. 14."""
     first = [math.sqrt(weight) * x for x in global_feature]
     return first + [math.sqrt(1 - weight) * x for x in granular_vector]
+
+
+def confidence(fused: float, slope: float, intercept: float) -> float:
+    """Eq. 15."""
+    return 1 / (1 + math.exp(-(slope * fused + intercept)))

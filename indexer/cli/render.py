@@ -85,15 +85,18 @@ def warn_untrained(weights: str, trained_for_retrieval: bool) -> None:
 
 
 def print_hits(result: SearchResult) -> None:
-    """Print hits as a table, best first."""
+    """Print hits as a table, best first; with their confidence where it is known."""
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "fused", "global", "token"):
+    calibrated = any(hit.confidence is not None for hit in result.hits)
+    for name in ("rank", "fused", "global", "token", *(["confidence"] if calibrated else [])):
         table.add_column(name, justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("product", overflow="fold")
     for hit in result.hits:
         scores = (hit.scores.fused, hit.scores.global_score, hit.scores.token_score)
         numbers = [f"{score:.4f}" for score in scores]
+        if hit.confidence is not None:
+            numbers.append(f"{hit.confidence:.2f}")
         table.add_row(str(hit.rank), *numbers, hit.item.item_id, hit.item.product_id)
     Console(highlight=False, markup=False).print(table)
 
@@ -113,9 +116,11 @@ def to_plain(result: SearchResult) -> dict[str, Any]:
                     "token": hit.scores.token_score,
                     "fused": hit.scores.fused,
                 },
+                "confidence": hit.confidence,
             }
             for hit in result.hits
         ],
+        "no_confident_match": result.no_confident_match,
         "timings_ms": result.timings_ms,
         "gallery": dataclasses.asdict(result.gallery),
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from indexer.cli import options
-from indexer.cli.render import print_hits, print_json, to_plain, warn_untrained
+from indexer.cli.render import print_hits, print_json, remark, to_plain, warn_untrained
 from model.errors import ImageError, ParameterError
 
 
@@ -47,6 +47,14 @@ def search(
             envvar="SELVEDGE_GROUP_BY", help="item: every photo; product: the best of each product."
         ),
     ] = "item",
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave out hits less probably of the same product, 0 to 1; needs a calibrated "
+            "checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -76,12 +84,15 @@ def search(
             "candidates": candidates,
             "alpha": alpha,
             "group_by": group_by,
+            "min_confidence": min_confidence,
         }
         result = engine.search(data, **how) if item is None else engine.search_item(item, **how)
         facts = engine.info()
     warn_untrained(facts.weights, facts.trained_for_retrieval)
     if as_json:
         print_json(to_plain(result))
+    elif result.no_confident_match:
+        remark(f"No confident match: no hit is at least {min_confidence:g} probable.")
     else:
         print_hits(result)
 

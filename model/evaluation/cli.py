@@ -1,4 +1,6 @@
-"""`python -m model evaluate`: one command from a data set and a checkpoint to the tables."""
+"""`python -m model evaluate` and `calibrate`: from a data set and a checkpoint to the tables,
+and to a checkpoint that knows what its scores are worth.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from model.data import load_dataset
 from model.data.records import DataSet, RetrievalSet
 from model.devices import resolve_device
 from model.errors import ParameterError
+from model.evaluation.calibrate import calibrate_checkpoint, measure_reliability
 from model.evaluation.embedding import Progress, RecallVector, recall_vectors
 from model.evaluation.evaluate import embed_set, evaluate_embedded
 from model.evaluation.pairing import Pairing
@@ -91,6 +94,40 @@ def evaluate(
     typer.echo(found.model_dump_json(indent=2) if as_json else render_markdown(found))
 
 
+def calibrate(
+    data: Annotated[str, typer.Option(help="Data set, such as inshop:DIR, csv:FILE or stitch.")],
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint to calibrate.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; without this, in its own place.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of held-out items.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Fit how probable it is that a hit shows the same product, on held-out items.
+
+    Example: `python -m model calibrate --data csv:shop.csv --checkpoint mga.safetensors`.
+    The validation items of the data are used, never its test set. The fingerprint stays:
+    open an index with --checkpoint to give its hits a confidence without building it again.
+    """
+    place = resolve_device(device)
+    found_data = load_dataset(data, seed=seed)
+    with _bar() as progress:
+        found = calibrate_checkpoint(
+            checkpoint,
+            found_data.validation,
+            out or checkpoint,
+            name=f"{found_data.name}, {found_data.validation.name}",
+            settings=Settings(seed=seed, batch=_BATCH[place.type]),
+            device=str(place),
+            progress=progress,
+        )
+    curve = found.calibration
+    _say(f"Fitted on {curve.num_pairs} best hits, of which {curve.num_same} show the same product.")
+    if not curve.slope:
+        _say("Their scores do not tell right from wrong: every hit gets the same confidence.")
+    typer.echo(found.path)
+
+
 def choose_split(data: DataSet, split: str | None) -> RetrievalSet:
     """The set of this name; without one, test where there is one, or else validation."""
     known: dict[str, RetrievalSet] = {"validation": data.validation, **data.extra}
@@ -135,12 +172,17 @@ def measure_checkpoint(
     notes = list(found.notes)
     if model.config.recall.vector == "global":
         notes.append("The granular vector is in full width: this checkpoint has no projection.")
-    update = {
+    update: dict[str, object] = {
         "curves": tuple(curves),
         "timings_s": timings,
         "checkpoint": _story(path, loaded),
         "notes": tuple(notes),
     }
+    calibration = loaded.record.calibration
+    # The curve speaks of scores at the checkpoint's own alpha.
+    if calibration and found.hits and found.alpha == alpha:
+        source = f"the checkpoint's own curve, fitted on {loaded.record.calibrated_on}"
+        update["reliability"] = measure_reliability(calibration, found.hits, source)
     return found.model_copy(update=update)
 
 

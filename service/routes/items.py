@@ -62,6 +62,7 @@ def search_similar(
             candidates=options.candidates,
             alpha=options.alpha,
             group_by=options.group_by,
+            min_confidence=options.min_confidence,
         )
     return SearchAnswer.from_result(result)
 

@@ -35,5 +35,6 @@ def search(
             candidates=form.candidates,
             alpha=form.alpha,
             group_by=form.group_by,
+            min_confidence=form.min_confidence,
         )
     return SearchAnswer.from_result(result)

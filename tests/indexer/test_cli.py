@@ -155,11 +155,29 @@ def test_search_prints_a_table(engine, photos):
 def test_search_passes_what_it_is_told(engine):
     result = run(
         "search", "--item", "b.jpg", "--index", "i", "-k", 3, "--candidates", 50,
-        "--alpha", 0.2, "--group-by", "product",
+        "--alpha", 0.2, "--group-by", "product", "--min-confidence", 0.9,
     )  # fmt: skip
     assert result.exit_code == 0
     how = {"k": 3, "candidates": 50, "alpha": 0.2, "group_by": "product"}
+    how["min_confidence"] = 0.9
     assert engine.asked == [(len("b.jpg"), how), "closed"]
+
+
+def test_search_shows_confidence_where_it_is_known(engine, photos, monkeypatch):
+    hit = Hit(1, Item("a.jpg", "P1", "a.jpg"), Scores(0.5, 0.25, 0.375), 0.875)
+    found = SearchResult([hit], {"total": 1.0}, GalleryStamp(3, 20, "f" * 64))
+    monkeypatch.setattr(engine, "search", lambda image, **how: found)
+    header, line = run("search", "--item", "b", "--index", "i").stdout.strip().splitlines()
+    assert header.split()[4] == "confidence"
+    assert line.split()[4] in ("0.88", "0.87")
+
+
+def test_search_says_when_no_hit_is_confident(engine, photos, monkeypatch):
+    found = SearchResult([], {}, GalleryStamp(3, 20, "f" * 64), no_confident_match=True)
+    monkeypatch.setattr(engine, "search", lambda image, **how: found)
+    result = run("search", "--item", "b", "--index", "i", "--min-confidence", 0.9)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no hit is at least 0.9 probable" in result.stderr
 
 
 def test_search_prints_json_as_the_service_does(engine, photos):
@@ -173,8 +191,10 @@ def test_search_prints_json_as_the_service_does(engine, photos):
                 "uri": "a.jpg",
                 "metadata": {"price": 5.0},
                 "scores": {"global": 0.5, "token": 0.25, "fused": 0.375},
+                "confidence": None,
             }
         ],
+        "no_confident_match": False,
         "timings_ms": {"total": 1.0},
         "gallery": {"version": 3, "items": 20, "fingerprint": "f" * 64},
     }

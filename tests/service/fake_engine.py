@@ -2,6 +2,7 @@
 
 Every item is one flat colour. Against a photo of mean colour (r, g, b):
 global = 1 - |r - item's r| / 255, token = 1 - |g - item's g| / 255, fused as in the engine.
+Where it is calibrated, the confidence of a hit is its fused score.
 """
 
 import io
@@ -43,6 +44,7 @@ class FakeEngine:
         self.metadata: dict[str, dict[str, Any]] = {}
         self.calls: list[dict[str, Any]] = []
         self.trained = True
+        self.calibrated = False
         self.is_closed = False
         self.before_search: Callable[[], object] = lambda: None
 
@@ -93,6 +95,7 @@ class FakeEngine:
             recall="granular",
             recall_dim=8,
             alpha=0.5,
+            calibrated=self.calibrated,
             device="cpu",
         )
 
@@ -108,12 +111,15 @@ class FakeEngine:
         candidates: int | None = None,
         alpha: float | None = None,
         group_by: str = "item",
+        min_confidence: float | None = None,
         leave_out: str | None = None,
     ) -> SearchResult:
         if not self.colours:
             raise GalleryEmptyError("the gallery in /srv/secret/index is empty")
         if not 1 <= k <= MAX_K:
             raise ParameterError(f"k is {k}; expected 1 to {MAX_K}")
+        if min_confidence is not None and not self.calibrated:
+            raise ParameterError("the checkpoint has no calibration; leave min_confidence out")
         alpha = 0.5 if alpha is None else alpha
         scored = [
             (self._score(colour, other, alpha), item_id)
@@ -122,10 +128,12 @@ class FakeEngine:
         ]
         scored.sort(key=lambda pair: -pair[0].fused)
         hits = [
-            Hit(rank, self.item(item_id), scores)
+            Hit(rank, self.item(item_id), scores, scores.fused if self.calibrated else None)
             for rank, (scores, item_id) in enumerate(scored[:k], start=1)
+            if scores.fused >= (min_confidence or 0)
         ]
-        return SearchResult(hits, {"decode": 1.0, "encode": 2.0, "total": 3.0}, self._stamp())
+        timings = {"decode": 1.0, "encode": 2.0, "total": 3.0}
+        return SearchResult(hits, timings, self._stamp(), no_confident_match=not hits)
 
     def _score(self, colour: Sequence[float], other: Colour, alpha: float) -> Scores:
         whole, detail = (1 - abs(colour[i] - other[i]) / 255 for i in (0, 1))

@@ -69,7 +69,9 @@ def test_similar_leaves_the_item_itself_out(client: TestClient, item_id: str) ->
 
 
 def test_similar_passes_its_options_on(client: TestClient, engine: FakeEngine) -> None:
+    engine.calibrated = True
     options: dict[str, str | int] = {"k": 2, "candidates": 9, "alpha": 1, "group_by": "product"}
+    options["min_confidence"] = 0
     client.get("/items/red.jpg/similar", params=options)
     assert engine.calls == [{"item_id": "red.jpg", **options}]
 

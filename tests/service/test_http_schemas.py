@@ -93,7 +93,8 @@ def test_openapi_describes_the_form_with_its_limits(spec: Any) -> None:
     form = spec["components"]["schemas"]["SearchForm"]
     assert form["required"] == ["image"]
     assert form["properties"]["k"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 1000}
-    assert set(form["properties"]) == {"image", "k", "candidates", "alpha", "group_by"}
+    fields = {"image", "k", "candidates", "alpha", "group_by", "min_confidence"}
+    assert set(form["properties"]) == fields
 
 
 def test_examples_in_openapi_have_the_fields_of_real_answers(

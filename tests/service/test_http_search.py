@@ -49,8 +49,10 @@ def test_an_answer_holds_hits_scores_timings_and_the_gallery(
                 "uri": "photos/red.jpg",
                 "metadata": {},
                 "scores": {"global": 1.0, "token": 1.0, "fused": 1.0},
+                "confidence": None,
             }
         ],
+        "no_confident_match": False,
         "timings_ms": {"decode": 1.0, "encode": 2.0, "total": 3.0},
         "gallery": {"version": 7, "items": 5, "fingerprint": "c0ffee"},
     }
@@ -67,16 +69,41 @@ def test_hits_come_best_first_with_the_engines_scores(client: TestClient) -> Non
 def test_form_fields_reach_the_engine(
     client: TestClient, engine: FakeEngine, red_photo: bytes
 ) -> None:
-    post(client, red_photo, k=3, candidates=40, alpha=0, group_by="product")
-    assert engine.calls == [{"k": 3, "candidates": 40, "alpha": 0.0, "group_by": "product"}]
+    engine.calibrated = True
+    post(client, red_photo, k=3, candidates=40, alpha=0, group_by="product", min_confidence=0.5)
+    expected = {"k": 3, "candidates": 40, "alpha": 0.0, "group_by": "product"}
+    assert engine.calls == [{**expected, "min_confidence": 0.5}]
+
+
+def test_hits_below_min_confidence_are_left_out(
+    client: TestClient, engine: FakeEngine, red_photo: bytes
+) -> None:
+    engine.calibrated = True
+    answer = post(client, red_photo, min_confidence=0.7).json()
+    assert [hit["confidence"] for hit in answer["hits"]] == pytest.approx([1.0, 0.8])
+    assert answer["no_confident_match"] is False
+
+
+def test_no_confident_match_is_said(client: TestClient, engine: FakeEngine) -> None:
+    engine.calibrated = True
+    response = post(client, draw_photo((128, 0, 0)), min_confidence=1)
+    assert response.status_code == 200
+    assert (response.json()["hits"], response.json()["no_confident_match"]) == ([], True)
+
+
+def test_min_confidence_without_a_calibration_is_a_sentence(
+    client: TestClient, red_photo: bytes
+) -> None:
+    assert "has no calibration" in sentence(post(client, red_photo, min_confidence=0.5), 422)
 
 
 def test_fields_left_out_or_empty_take_the_defaults(
     client: TestClient, engine: FakeEngine, red_photo: bytes
 ) -> None:
     post(client, red_photo)
-    post(client, red_photo, k="", alpha="")
-    assert engine.calls == [{"k": 10, "candidates": None, "alpha": None, "group_by": "item"}] * 2
+    post(client, red_photo, k="", alpha="", min_confidence="")
+    nothing = {"candidates": None, "alpha": None, "min_confidence": None}
+    assert engine.calls == [{"k": 10, "group_by": "item", **nothing}] * 2
 
 
 @pytest.mark.parametrize(
@@ -92,6 +119,7 @@ def test_fields_left_out_or_empty_take_the_defaults(
         ("alpha", "-0.1", 'alpha is "-0.1"; expected at least 0.'),
         ("alpha", "nan", 'alpha is "nan"; expected a finite number.'),
         ("alpha", "high", 'alpha is "high"; expected a number.'),
+        ("min_confidence", "1.1", 'min_confidence is "1.1"; expected at most 1.'),
         ("group_by", "colour", "group_by is \"colour\"; expected 'item' or 'product'."),
         (
             "topk",

@@ -129,6 +129,7 @@ def test_sliders_search_again(
         "candidates": None,
         "alpha": 1.0,
         "group_by": "product",
+        "min_confidence": None,
     }
 
 

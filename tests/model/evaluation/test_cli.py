@@ -2,18 +2,22 @@
 
 import json
 
+import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
-from model.checkpoint import Record, save_checkpoint
+from model.checkpoint import Record, load_checkpoint, save_checkpoint
 from model.config import RecallOptions, get_preset
 from model.errors import CheckpointError, DataError, ParameterError
-from model.evaluation.cli import evaluate
+from model.evaluation.cli import calibrate, evaluate
 from model.initialise import initialise
 
 app = typer.Typer()
 app.command()(evaluate)
+calibrating = typer.Typer()
+calibrating.command()(calibrate)
 
 
 def call(*words):
@@ -67,3 +71,59 @@ def test_mistakes_are_sentences(asked, words, error, sentence):
     done = call(*asked, *words)
     assert isinstance(done.exception, error)
     assert sentence in str(done.exception)
+
+
+@pytest.fixture(scope="module")
+def many_items(tmp_path_factory):
+    """A folder of forty items, three photos each: a few of them are held out."""
+    root, rng = tmp_path_factory.mktemp("many"), np.random.default_rng(2)
+    for item in range(40):
+        (root / f"item{item}").mkdir()
+        colour = rng.integers(0, 255, 3)
+        for number in range(3):
+            pixels = np.clip(colour + rng.integers(-90, 90, (4, 4, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).resize((48, 48)).save(root / f"item{item}" / f"{number}.png")
+    return root
+
+
+def call_calibrate(folder, checkpoint, *words):
+    asked = ("--data", f"folder:{folder}", "--checkpoint", checkpoint, "--device", "cpu")
+    return CliRunner().invoke(calibrating, [*map(str, asked), *map(str, words)])
+
+
+def test_calibrating_keeps_the_fingerprint_and_evaluating_shows_the_curve(
+    many_items, tiny, tmp_path
+):
+    out, before = tmp_path / "sure.safetensors", tiny.read_bytes()
+    done = call_calibrate(many_items, tiny, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(out)
+    assert tiny.read_bytes() == before
+    one, two = load_checkpoint(tiny), load_checkpoint(out)
+    assert two.fingerprint == one.fingerprint
+    curve = two.record.calibration
+    assert "validation" in two.record.calibrated_on
+    words = ("--data", f"folder:{many_items}", "--split", "validation", "--no-sensitivity")
+    words = (*words, "--json", "--int8", "--checkpoint", out, "--device", "cpu")
+    said = json.loads(call(*words).stdout)["reliability"]
+    assert said["source"].startswith("the checkpoint's own curve, fitted on folder:")
+    assert sum(one["count"] for one in said["bins"]) == curve.num_pairs > 2
+    share = sum(one["count"] * one["true"] for one in said["bins"])
+    assert share == pytest.approx(curve.num_same)
+    other = json.loads(call(*words, "--alpha", 0.9).stdout)["reliability"]
+    assert "five folds" in other["source"]
+
+
+def test_calibrating_in_place_replaces_the_file(many_items, tiny, tmp_path):
+    path = tmp_path / "own.safetensors"
+    path.write_bytes(tiny.read_bytes())
+    assert call_calibrate(many_items, path).exit_code == 0
+    assert load_checkpoint(path).record.calibration is not None
+    assert load_checkpoint(tiny).record.calibration is None
+
+
+def test_a_single_held_out_item_calibrates_nothing(data_folder, tiny, tmp_path):
+    done = call_calibrate(data_folder, tiny, "--out", tmp_path / "x.safetensors")
+    assert isinstance(done.exception, DataError)
+    assert "show a single item" in str(done.exception)
+    assert not (tmp_path / "x.safetensors").exists()
