@@ -4,6 +4,6 @@ from model.threads import wait_politely
 
 if __name__ == "__main__":
     wait_politely()
-    from benchmarks.cli import app
+    from benchmarks.cli import main
 
-    app()
+    main()
