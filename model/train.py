@@ -89,6 +89,9 @@ def train(
     # Served as trained: fitting chose an alpha for untrained scores.
     model.config = model.config.model_copy(update={"alpha": recipe.alpha})
     run = start_run(recipe, model.to(where), sampler.num_classes)
+    run.origin = (
+        f"{words}; trained on {data.name}: {len(data.train)} photos, {len(sampler.names)} items"
+    )
     if resume:
         load_state(out, recipe, run)
     loader = Loader(
@@ -98,7 +101,6 @@ def train(
         view=VIEWS.get(recipe.augment),
         workers=workers,
     )
-    story = f"{words}; trained on {data.name}: {len(data.train)} photos, {len(sampler.names)} items"
     for epoch in range(run.epoch, recipe.epochs):
         loss = _train_epoch(recipe, run, loader, epoch, out, watch)
         run.epoch = epoch + 1
@@ -108,7 +110,7 @@ def train(
         figures = validate(_finished(run)) if validate and due else {}
         write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
         record = Record(
-            weights=story,
+            weights=run.origin,
             trained_for_retrieval=True,
             metrics=figures,
             recipe=recipe.model_dump(mode="json"),

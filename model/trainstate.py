@@ -5,6 +5,7 @@ copy, and the recipe they belong to. It is replaced atomically after each epoch.
 """
 
 import csv
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from model.mga import MGA
 from model.recipes import Recipe
 
 STATE, LOG, FAILED = "state.safetensors", "log.csv", "failed_batch.safetensors"
-RECIPE_KEY = "recipe"
+KEY = "run"
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Run:
     optimiser: Optimizer
     averaged: MGA | None
     epoch: int = 0
+    # What the weights started from and what they learn from, in words.
+    origin: str = ""
 
 
 def claim_folder(out: Path, *, resume: bool) -> None:
@@ -55,19 +58,21 @@ def save_state(out: Path, recipe: Recipe, run: Run) -> None:
         tensors.update({f"{prefix}.{name}": x for name, x in module.state_dict().items()})
     for place, values in run.optimiser.state_dict()["state"].items():
         tensors.update({f"optimiser.{place}.{name}": x for name, x in values.items()})
-    _write(out / STATE, tensors, {RECIPE_KEY: recipe.model_dump_json()})
+    story = {"recipe": recipe.model_dump(mode="json"), "origin": run.origin}
+    _write(out / STATE, tensors, {KEY: json.dumps(story)})
 
 
 def load_state(out: Path, recipe: Recipe, run: Run) -> None:
     """Bring a run back to its last finished epoch.
 
     Raises:
-        TrainingError: nothing to resume in `out`, or a run of another recipe.
+        TrainingError: nothing to resume in `out`, or a run of another recipe, start or data.
     """
     path = out / STATE
     try:
         with safe_open(path, framework="pt") as file:
-            kept = Recipe.model_validate_json((file.metadata() or {})[RECIPE_KEY])
+            story = json.loads((file.metadata() or {})[KEY])
+            kept = Recipe.model_validate(story["recipe"])
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except FileNotFoundError as error:
         raise TrainingError(
@@ -78,6 +83,11 @@ def load_state(out: Path, recipe: Recipe, run: Run) -> None:
             error
         )
     _require_same(path, kept, recipe)
+    if story["origin"] != run.origin:
+        raise TrainingError(
+            f"{path} belongs to a run of {story['origin']}; now it is {run.origin}. Resume "
+            "with the same --init and --data, or start anew in another folder"
+        )
     try:
         for prefix, module in _modules(run).items():
             module.load_state_dict(_below(tensors, prefix))

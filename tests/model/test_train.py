@@ -1,12 +1,14 @@
 """Training: the schedule, what learns, and that a killed run ends as if it never was."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 
 from model.checkpoint import load_checkpoint
 from model.config import PRESETS, RecallOptions, get_preset
@@ -112,6 +114,22 @@ def test_resuming_with_another_recipe_names_the_difference(data: DataSet, tmp_pa
     train(QUICK.changed(epochs=1), data, tmp_path)
     with pytest.raises(TrainingError, match=r"a run with margin = 0\.2, now it is 0\.3"):
         train(QUICK.changed(epochs=1, margin=0.3), data, tmp_path, resume=True)
+
+
+def test_resuming_from_another_start_is_refused(data: DataSet, tmp_path: Path) -> None:
+    """The input's mean and std come with --init: silently mixing them would spoil the run."""
+    recipe = QUICK.changed(epochs=1)
+    train(recipe, data, tmp_path / "run")
+    other = dict(initialise(get_preset("tiny")).model.backbone.net.state_dict())
+    save_file(other, tmp_path / "w.safetensors", {"source": "elsewhere"})
+    with pytest.raises(TrainingError, match=r"now it is tiny, elsewhere.*same --init and --data"):
+        train(recipe, data, tmp_path / "run", init=str(tmp_path / "w.safetensors"), resume=True)
+
+
+def test_resuming_on_another_data_set_is_refused(data: DataSet, tmp_path: Path) -> None:
+    train(QUICK.changed(epochs=1), data, tmp_path)
+    with pytest.raises(TrainingError, match="trained on others"):
+        train(QUICK.changed(epochs=1), replace(data, name="others"), tmp_path, resume=True)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(data: DataSet, tmp_path: Path) -> None:
