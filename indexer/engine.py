@@ -3,19 +3,16 @@
 Nothing here knows of HTTP or of a command line. Searching changes no shared state.
 """
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
-from indexer.protocols import Gallery, Recalled, TokenBlock
+from indexer.protocols import Gallery, Recalled
+from indexer.ranking import Ranking, Timer, first_of_each, to_token_set
 from indexer.results import (
     MAX_CANDIDATES,
     MAX_K,
@@ -25,8 +22,6 @@ from indexer.results import (
     Scores,
     SearchResult,
 )
-from model.aggregator import EPS
-from model.alignment import TokenSet
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
 from model.fusion import fuse
@@ -50,43 +45,6 @@ class Plan(NamedTuple):
     alpha: float
     group_by: GroupBy
     min_confidence: float | None
-
-
-class Ranking(NamedTuple):
-    """Re-ranked candidates, best first."""
-
-    rows: NDArray[np.int64]
-    global_scores: NDArray[np.float32]
-    token_scores: NDArray[np.float32]
-    fused: NDArray[np.float32]
-
-    def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
-        """The candidates at these places."""
-        return Ranking(
-            self.rows[order],
-            self.global_scores[order],
-            self.token_scores[order],
-            self.fused[order],
-        )
-
-
-class Timer:
-    """Milliseconds a stage, in the order the stages began."""
-
-    def __init__(self) -> None:
-        self.stages = dict.fromkeys(("decode", "encode", "recall", "fetch", "align"), 0.0)
-
-    @contextmanager
-    def stage(self, name: str, share: int = 1) -> Iterator[None]:
-        """Add the time spent inside, divided by the `share` searches it served."""
-        start = time.perf_counter()
-        yield
-        self.stages[name] += (time.perf_counter() - start) * 1000 / share
-
-    def report(self) -> dict[str, float]:
-        """Stages and their total, rounded to microseconds."""
-        stages = {name: round(spent, 3) for name, spent in self.stages.items()}
-        return {**stages, "total": round(sum(self.stages.values()), 3)}
 
 
 class SearchEngine:
@@ -293,7 +251,7 @@ class SearchEngine:
             known = self._rank(query, plan, count, timer, without, known)
             with timer.stage("fetch"):
                 items = self._gallery.read_items(known.rows)
-            first = _first_of_each([item.product_id for item in items])[: plan.k]
+            first = first_of_each([item.product_id for item in items])[: plan.k]
             if len(first) == plan.k or count >= len(self._gallery):
                 return known.take(np.array(first, dtype=np.int64)), [items[i] for i in first]
             count *= 2
@@ -399,26 +357,6 @@ def _require_whole(name: str, value: int, most: int) -> None:
 def _require_share(name: str, value: float) -> None:
     if not 0.0 <= value <= 1.0:  # also refuses NaN
         raise ParameterError(f"{name} is {value}; expected a number from 0 to 1")
-
-
-def _first_of_each(products: Sequence[str]) -> list[int]:
-    """Places where a product appears for the first time.
-
-    >>> _first_of_each(["a", "b", "a", "c"])
-    [0, 1, 3]
-    """
-    first: dict[str, int] = {}
-    for place, product in enumerate(products):
-        first.setdefault(product, place)
-    return list(first.values())
-
-
-def to_token_set(block: TokenBlock) -> TokenSet:
-    """Bring n stored items back to unit tokens (1, n, L, M, d); unused tokens stay zero."""
-    # Copied: what comes straight from disk is read-only, and torch cannot know that.
-    codes, scales, mass = map(torch.tensor, (block.tokens, block.scales, block.mass))
-    tokens = F.normalize(codes.float() * scales.unsqueeze(-1), dim=-1, eps=EPS)
-    return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
 
 
 def _to_hits(

@@ -1,0 +1,75 @@
+"""What the engine puts in order, and how long each stage of that took.
+
+n items, L levels, M tokens a level, d token width.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from indexer.protocols import TokenBlock
+from model.aggregator import EPS
+from model.alignment import TokenSet
+
+
+class Ranking(NamedTuple):
+    """Re-ranked candidates, best first."""
+
+    rows: NDArray[np.int64]
+    global_scores: NDArray[np.float32]
+    token_scores: NDArray[np.float32]
+    fused: NDArray[np.float32]
+
+    def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
+        """The candidates at these places."""
+        return Ranking(
+            self.rows[order],
+            self.global_scores[order],
+            self.token_scores[order],
+            self.fused[order],
+        )
+
+
+class Timer:
+    """Milliseconds a stage, in the order the stages began."""
+
+    def __init__(self) -> None:
+        self.stages = dict.fromkeys(("decode", "encode", "recall", "fetch", "align"), 0.0)
+
+    @contextmanager
+    def stage(self, name: str, share: int = 1) -> Iterator[None]:
+        """Add the time spent inside, divided by the `share` searches it served."""
+        start = time.perf_counter()
+        yield
+        self.stages[name] += (time.perf_counter() - start) * 1000 / share
+
+    def report(self) -> dict[str, float]:
+        """Stages and their total, rounded to microseconds."""
+        stages = {name: round(spent, 3) for name, spent in self.stages.items()}
+        return {**stages, "total": round(sum(self.stages.values()), 3)}
+
+
+def first_of_each(products: Sequence[str]) -> list[int]:
+    """Places where a product appears for the first time.
+
+    >>> first_of_each(["a", "b", "a", "c"])
+    [0, 1, 3]
+    """
+    first: dict[str, int] = {}
+    for place, product in enumerate(products):
+        first.setdefault(product, place)
+    return list(first.values())
+
+
+def to_token_set(block: TokenBlock) -> TokenSet:
+    """Bring n stored items back to unit tokens (1, n, L, M, d); unused tokens stay zero."""
+    # Copied: what comes straight from disk is read-only, and torch cannot know that.
+    codes, scales, mass = map(torch.tensor, (block.tokens, block.scales, block.mass))
+    tokens = F.normalize(codes.float() * scales.unsqueeze(-1), dim=-1, eps=EPS)
+    return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
