@@ -6,7 +6,7 @@ import os
 def wait_politely() -> None:
     """Let idle OpenMP threads sleep instead of spin, unless the environment says otherwise.
 
-    Spinning wins a few per cent on an idle machine and loses several times that where
-    anything else runs: with other work on 2 cores, encoding took 3.5x the CPU time.
+    Spinning threads hold a core while other work waits for it; on a busy machine encoding
+    was several times slower so (docs/experiments.md). An idle machine was not measured.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
