@@ -111,23 +111,31 @@ class TokenAlignment(nn.Module):
 
         For serving: scores stay the same to the bit, at a few per cent of the work.
         """
-        blocks = [*self._joint_blocks, *self._refine_blocks]
-        if not self.options.segments and all(block.is_idle() for block in blocks):
+        if not self.has_stage_one():
             self.joint, self.refine = nn.ModuleList(), nn.ModuleList()
+
+    def has_stage_one(self) -> bool:
+        """False while the first stage changes nothing, as before any training."""
+        blocks = [*self._joint_blocks, *self._refine_blocks]
+        return self.options.segments or not all(block.is_idle() for block in blocks)
 
     def score_among(self, images: TokenSet) -> Tensor:
         """Score every image of a batch with every other: (B, L, M, d) to symmetric (B, B).
 
-        Each unordered pair is scored once: B (B - 1) / 2 pairs, 1,128 at B = 48. The
-        diagonal is 1.
+        Each unordered pair is scored once: B (B - 1) / 2 pairs, 1,128 at B = 48; with
+        direction "query" the two orders differ, and each is scored. The diagonal is 1.
         """
         with torch.autocast(images.tokens.device.type, enabled=False):
             count, prepared = len(images.tokens), self.prepare(images)
             left, right = torch.triu_indices(count, count, 1, device=images.tokens.device)
+            if self.options.direction == "query":
+                left, right = torch.cat((left, right)), torch.cat((right, left))
             pairs = prepared.take(left), prepared.take(right).one_each()
             scores = self.score(*pairs).squeeze(1)  # (P,)
             matrix = torch.eye(count, device=scores.device, dtype=scores.dtype)
             matrix = matrix.index_put((left, right), scores)
+            if self.options.direction == "query":
+                return matrix
             return matrix.index_put((right, left), scores)
 
     def refine_tokens(self, pair: Prepared) -> Tensor:
@@ -161,7 +169,7 @@ class TokenAlignment(nn.Module):
         unit = F.normalize(tokens, dim=-1, eps=EPS)
         valid = is_real(tokens)  # (P, S, M)
         forward = self._relevance(unit[:, 0], unit[:, 1], valid[:, 1])  # (P, M)
-        weight = self._token_weight(mass, valid)  # (P, S, M)
+        weight = self.token_weight(mass, valid)  # (P, S, M)
         if self.options.direction == "query":
             return self._reduce(forward, weight[:, 0], valid[:, 0])
         backward = self._relevance(unit[:, 1], unit[:, 0], valid[:, 0])
@@ -183,9 +191,13 @@ class TokenAlignment(nn.Module):
         cosine: Tensor = (share * similarity).sum(-1) / length
         return cosine
 
-    def _token_weight(self, mass: Tensor, valid: Tensor) -> Tensor:
+    def token_weight(self, mass: Tensor, valid: Tensor) -> Tensor:
         """How much each token counts: sums to 1 over the valid tokens of an image."""
-        weight = mass * valid if self.options.token_weight == "mass" else valid.to(mass.dtype)
+        weight = valid.to(mass.dtype)
+        if self.options.token_weight == "mass":
+            weight = mass * valid
+        elif self.options.token_weight == "root_mass":
+            weight = (mass + EPS).sqrt() * valid  # the gradient of a bare root explodes at 0
         return weight / weight.sum(-1, keepdim=True).clamp(min=EPS)
 
     def _reduce(self, relevance: Tensor, weight: Tensor, valid: Tensor) -> Tensor:

@@ -109,6 +109,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(model.eval(), story.record, fingerprint)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Say whether a readable safetensors file is a whole checkpoint and not bare weights."""
+    try:
+        return KEY in _read(path)[1]
+    except CheckpointError:
+        return False
+
+
 def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
     """Hash (64 hex digits) of everything that changes results."""
     facts = config.model_dump(mode="json")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.baseline import baseline
-from model.data import load_dataset
+from model.data import load_datasets
 from model.data.records import RetrievalSet
 from model.errors import ParameterError, SelvedgeError
 from model.evaluation.cli import calibrate, evaluate
@@ -34,11 +34,19 @@ def verbs() -> None:
 
 @app.command("train")
 def train_command(
-    data: Annotated[str, typer.Option(help="Data set, such as inshop:DIR, csv:FILE or stitch.")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="Data set, such as inshop:DIR, csv:FILE or stitch; several: all at once."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the state.")],
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "shop",
     init: Annotated[
-        str, typer.Option(help="Backbone weights: random, imagenet, or a safetensors file.")
+        str,
+        typer.Option(
+            help="Backbone weights: random, imagenet, a safetensors file; or a checkpoint."
+        ),
     ] = "random",
     loss: Annotated[
         str | None, typer.Option(help="identity, triplet or multi-granular (the recipe's).")
@@ -59,7 +67,7 @@ def train_command(
     """
     changes = {"loss": loss, "preset": preset, "epochs": epochs, "seed": seed}
     chosen = get_recipe(recipe).changed(**changes)
-    found = load_dataset(data, seed=seed)
+    found = load_datasets(data, seed=seed)
     for note in found.notes:
         _say(note)
     with _bar() as watch:

@@ -70,8 +70,9 @@ class AlignmentOptions(_Frozen):
     pairing: Literal["per_direction", "same_index"] = "per_direction"
     # symmetric: both images' tokens are looked up; query: only the query's (detail shots).
     direction: Literal["symmetric", "query"] = "symmetric"
-    # uniform: every token counts alike (eq. 6); mass: by its share of the image.
-    token_weight: Literal["uniform", "mass"] = "uniform"
+    # uniform: every token counts alike (eq. 6); mass: by its share of the image;
+    # root_mass: by the root of that share, so that a small logo is not drowned.
+    token_weight: Literal["uniform", "mass", "root_mass"] = "uniform"
     # coarse: only the refined coarse tokens are compared (the paper);
     # all: finer levels' own tokens are compared too, weighted by a stored weight a level.
     compare: Literal["coarse", "all"] = "coarse"
@@ -126,13 +127,21 @@ _UNTRAINED_ALIGNMENT = AlignmentOptions(token_weight="mass", compare="all", temp
 _UNTRAINED_RECALL = RecallOptions(vector="joint")
 
 
-def _fine(preset: str, name: str, size: int, pool: Literal["avg", "gem"] = "avg") -> ModelConfig:
+# A detail shot shows a part: its tokens are looked for in the item, not the other way round.
+_FIND_THE_QUERY = _UNTRAINED_ALIGNMENT.model_copy(
+    update={"direction": "query", "token_weight": "root_mass"}
+)
+
+
+def _fine(
+    preset: str, name: str, size: int, alignment: AlignmentOptions = _UNTRAINED_ALIGNMENT
+) -> ModelConfig:
     """Levels down to stride 4 on one stride-16 grid: they carry colour, print and seams."""
     return ModelConfig(
         preset=preset,
-        backbone=BackboneOptions(name=name, strides=(16, 8, 4), grid_stride=16, global_pool=pool),
+        backbone=BackboneOptions(name=name, strides=(16, 8, 4), grid_stride=16),
         aggregator=_UNTRAINED_TOKENS,
-        alignment=_UNTRAINED_ALIGNMENT,
+        alignment=alignment,
         recall=_UNTRAINED_RECALL,
         preprocessing=Preprocessing(image_size=size),
     )
@@ -143,7 +152,7 @@ PRESETS: dict[str, ModelConfig] = {
     for config in (
         ModelConfig(preset="mga-s", backbone=BackboneOptions(name="tf_efficientnetv2_s")),
         _fine("mga-b0", "tf_efficientnetv2_b0", 224),
-        _fine("mga-r50", "resnet50v2_trunk", 320),
+        _fine("mga-r50", "resnet50v2_trunk", 320, _FIND_THE_QUERY),
         _fine("mga-mobile", "mobilenetv2_100", 320),
         ModelConfig(
             preset="tiny",

@@ -21,7 +21,7 @@ from model.aggregator import FineGranularAggregator
 from model.alignment import TokenSet
 from model.checkpoint import Record, save_checkpoint
 from model.config import AggregatorOptions, get_preset
-from model.errors import ImageError, SourceError
+from model.errors import CheckpointError, ImageError, SourceError
 from model.images import read_image
 from model.initialise import initialise
 from model.kmeans import spherical_kmeans
@@ -72,7 +72,9 @@ def create_checkpoint(
     Raises:
         SourceError: photos given, but none can be read.
     """
-    model, weights = initialise(get_preset(preset), init, seed)
+    model, weights, complete = initialise(get_preset(preset), init, seed)
+    if complete:
+        raise CheckpointError(f"{init} is a whole checkpoint, not bare weights; give --checkpoint")
     if photos is not None:
         if init == "random":
             fit_norms(model, photos)

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.backbone import Backbone, build_backbone, input_statistics
+from model.checkpoint import is_checkpoint, load_checkpoint
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.mga import MGA, build_mga
@@ -18,10 +19,11 @@ _CLASSIFIERS = ("classifier.", "head.", "fc.")
 
 
 class Initialised(NamedTuple):
-    """A network in eval mode, and where its weights come from in words."""
+    """A network in eval mode, where its weights come from in words, and whether all do."""
 
     model: MGA
     weights: str
+    complete: bool = False
 
 
 def initialise(config: ModelConfig, init: str = "random", seed: int = 0) -> Initialised:
@@ -30,12 +32,15 @@ def initialise(config: ModelConfig, init: str = "random", seed: int = 0) -> Init
     Args:
         config: mean and std in it are replaced by those the weights expect.
         init: "random", "imagenet" (fetched through timm: needs a network) or the
-            path of a safetensors file with the backbone's weights.
+            path of a safetensors file with the backbone's weights, or of a whole
+            checkpoint of the same preset: nothing is left to fit then.
         seed: for whatever stays random; the caller's random state is untouched.
 
     Raises:
         CheckpointError: weights that cannot be had, read or fitted.
     """
+    if init not in ("random", "imagenet") and is_checkpoint(Path(init)):
+        return _continue(config, Path(init))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = _pretrained(config) if init == "imagenet" else build_backbone(config.backbone)
@@ -46,6 +51,17 @@ def initialise(config: ModelConfig, init: str = "random", seed: int = 0) -> Init
         preprocessing = config.preprocessing.model_copy(update={"mean": mean, "std": std})
         model = build_mga(config.model_copy(update={"preprocessing": preprocessing}), backbone)
     return Initialised(model.eval(), f"{config.backbone.name}, {words}")
+
+
+def _continue(config: ModelConfig, path: Path) -> Initialised:
+    """Go on from a checkpoint; its own config counts."""
+    found = load_checkpoint(path)
+    if found.model.config.preset != config.preset:
+        raise CheckpointError(
+            f"{path} is a checkpoint of preset {found.model.config.preset}, but {config.preset} "
+            f"is asked for; give --preset {found.model.config.preset}"
+        )
+    return Initialised(found.model, found.record.weights, complete=True)
 
 
 def _pretrained(config: ModelConfig) -> Backbone:

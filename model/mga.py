@@ -38,6 +38,10 @@ class ImageFeatures(NamedTuple):
         """What alignment needs."""
         return TokenSet(self.tokens, self.mass)
 
+    def every(self, step: int, first: int) -> "ImageFeatures":
+        """Every `step`-th image from `first` on."""
+        return ImageFeatures(*(part[first::step] for part in self))
+
 
 class MGA(nn.Module):
     """Backbone, one aggregator a level, alignment, recall vector. The parts are built outside."""

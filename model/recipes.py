@@ -6,11 +6,12 @@ kept in the checkpoint's record.
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from model.devices import Amp
 from model.errors import ParameterError
 
-Loss = Literal["identity", "triplet", "multi-granular"]
+Loss = Literal["identity", "triplet", "multi-granular", "contrastive"]
 
 
 class Recipe(BaseModel):
@@ -21,7 +22,9 @@ class Recipe(BaseModel):
     name: str
     preset: str
     # The rows of the paper's Table 2: identity loss alone, with the plain triplet loss
-    # on S_global, or with the multi-granular triplet loss on the fused score.
+    # on S_global, or with the multi-granular triplet loss on the fused score. contrastive:
+    # each query of the batch against every item, by tokens, by level and by S_global, without
+    # a classifier; for pairs of a query and an item (batch_photos 2).
     loss: Loss = "multi-granular"
     epochs: int = Field(default=130, ge=1)
     # A batch is items x photos of each: 12 x 4 = 48 in the paper.
@@ -47,17 +50,31 @@ class Recipe(BaseModel):
     clip_norm: float = Field(default=1.0, gt=0)
     # Batches of 12 items are no fair sample: their statistics would replace ImageNet's.
     freeze_batch_norm: bool = True
+    # alignment: only ATA's blocks learn; the rest stays as it started.
+    trains: Literal["all", "alignment"] = "all"
+    # Pixels a side in training; None: the preset's. Smaller is faster, and served larger.
+    image_size: int | None = Field(default=None, ge=32)
+    # Items that look alike, as the start sees them, put into a batch together.
+    together: int = Field(default=1, ge=1)
     # Decay of an averaged copy of the weights, which is then what is saved; None: off.
     ema: float | None = Field(default=None, gt=0, lt=1)
-    # bfloat16 in the backbone where the device has it; similarities stay float32.
-    amp: bool = True
+    # bfloat16 in the backbone; similarities stay float32. auto: on a GPU, and on a CPU whose
+    # matrix units make it faster (AMX); networks of depthwise convolutions gain little there.
+    amp: Amp = "auto"
     # Fit projections and centres on training photos before the first step.
     fit_centres: bool = True
     # paper: flip, shift, erase; instance: also close-ups, backgrounds, light, angle;
+    # pair: the first half of an item's photos as strangers take them, the other as a shop does;
     # auto: instance for unlabelled photos, else paper.
-    augment: Literal["auto", "none", "paper", "instance"] = "auto"
+    augment: Literal["auto", "none", "paper", "instance", "pair"] = "auto"
     validate_every: int = Field(default=1, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _pairs_for_contrast(self) -> Self:
+        if self.loss == "contrastive" and self.batch_photos != 2:
+            raise ValueError(f"contrastive needs batch_photos 2; found {self.batch_photos}")
+        return self
 
     def changed(self, **changes: object) -> Self:
         """Return this recipe with the changes that are not None, checked."""
@@ -69,6 +86,28 @@ class Recipe(BaseModel):
             name = ".".join(map(str, first["loc"]))
             raise ParameterError(f"{name} is {first['input']!r}: {first['msg']}") from error
 
+
+# How the shipped checkpoint was made (docs/model-card.md): the network first, ATA's blocks after.
+_CONTRASTIVE = Recipe(
+    name="contrastive",
+    preset="mga-r50",
+    loss="contrastive",
+    epochs=2,
+    batch_items=30,
+    batch_photos=2,
+    optimiser="adamw",
+    learning_rate=5e-5,
+    head_rate_factor=4.0,
+    weight_decay=0.01,
+    warmup_epochs=0.1,
+    schedule="cosine",
+    identity_epochs=0,
+    alpha=0.1,
+    ema=0.99,
+    image_size=224,
+    together=4,
+    augment="pair",
+)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -84,6 +123,14 @@ RECIPES: dict[str, Recipe] = {
             schedule="cosine",
             identity_epochs=1,
         ),
+        _CONTRASTIVE,
+        _CONTRASTIVE.changed(
+            name="alignment",
+            trains="alignment",
+            learning_rate=1e-3,
+            head_rate_factor=1.0,
+            epochs=1,
+        ),
         Recipe(
             name="quick",
             preset="tiny",
@@ -95,7 +142,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="cosine",
             identity_epochs=1,
             freeze_batch_norm=False,
-            amp=False,
+            amp="off",
         ),
     )
 }

@@ -12,21 +12,34 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from model.checkpoint import Record, save_checkpoint
 from model.config import get_preset
+from model.contrastive import ContrastiveLoss
 from model.data import DataSet, ItemSampler, Loaded, Loader
-from model.data.augment import View, instance_view, plain_view, train_view
-from model.devices import resolve_device
+from model.data.augment import (
+    View,
+    instance_view,
+    item_view,
+    plain_view,
+    query_view,
+    train_view,
+)
+from model.data.records import group_by_item
+from model.devices import in_bfloat16, resolve_device
 from model.errors import TrainingError
 from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
 from model.initialise import initialise
 from model.losses import IdentityLoss, triplet_loss
 from model.mga import MGA
+from model.mining import find_alike
+from model.preprocessing import Preprocessing
 from model.recipes import Recipe
 from model.trainstate import (
     Run,
@@ -41,9 +54,15 @@ Validate = Callable[[MGA], dict[str, float]]
 Watch = Callable[[int, int, int, float], None]
 
 CHECKPOINT = "checkpoint.safetensors"
+ALIKE = "alike.npy"
 MAX_FIT_PHOTOS = 500
 # "auto" leaves the choice to the loader: instance views for unlabelled photos.
-VIEWS: dict[str, View] = {"none": plain_view, "paper": train_view, "instance": instance_view}
+VIEWS: dict[str, tuple[View, ...]] = {
+    "none": (plain_view,),
+    "paper": (train_view,),
+    "instance": (instance_view,),
+    "pair": (query_view, item_view),
+}
 
 
 def train(
@@ -76,16 +95,20 @@ def train(
     """
     where = resolve_device(device)
     claim_folder(out, resume=resume)
+    model, words, complete = initialise(get_preset(recipe.preset), init, recipe.seed)
+    # Convolutions of half precision are fastest in this order; results do not depend on it.
+    model.backbone.to(memory_format=torch.channels_last)
+    if recipe.fit_centres and not complete and not resume:
+        _fit(model, data, init, recipe.seed)
     sampler = ItemSampler(
         data.train,
         num_items=recipe.batch_items,
         num_photos=recipe.batch_photos,
         seed=recipe.seed,
-        views=data.views,
+        views=data.views or recipe.augment == "pair",
+        alike=_find_alike(recipe, model.to(where), data, out, workers),
+        together=recipe.together,
     )
-    model, words = initialise(get_preset(recipe.preset), init, recipe.seed)
-    if recipe.fit_centres and not resume:
-        _fit(model, data, init, recipe.seed)
     # Served as trained: fitting chose an alpha for untrained scores.
     model.config = model.config.model_copy(update={"alpha": recipe.alpha})
     run = start_run(recipe, model.to(where), sampler.num_classes)
@@ -97,8 +120,8 @@ def train(
     loader = Loader(
         data.train,
         sampler,
-        model.config.preprocessing,
-        view=VIEWS.get(recipe.augment),
+        _training_input(recipe, model),
+        views=VIEWS.get(recipe.augment),
         workers=workers,
     )
     for epoch in range(run.epoch, recipe.epochs):
@@ -126,25 +149,35 @@ def start_run(recipe: Recipe, model: MGA, num_items: int) -> Run:
     """Add the classifier, the optimiser and, with EMA, the averaged copy."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        identity = IdentityLoss(
-            num_items,
-            model.backbone.final_channels,
-            smoothing=recipe.label_smoothing,
-            margin=recipe.identity_margin,
-        ).to(model.mean.device)
+        criterion = _make_criterion(recipe, model, num_items).to(model.mean.device)
+    if recipe.trains == "alignment":
+        model.requires_grad_(False)
+        model.alignment.joint.requires_grad_()
+        model.alignment.refine.requires_grad_()
     averaged = copy.deepcopy(model).eval() if recipe.ema else None
-    return Run(model, identity, make_optimiser(recipe, model, identity), averaged)
+    return Run(model, criterion, make_optimiser(recipe, model, criterion), averaged)
 
 
-def make_optimiser(recipe: Recipe, model: MGA, identity: IdentityLoss) -> Optimizer:
+def _make_criterion(recipe: Recipe, model: MGA, num_items: int) -> IdentityLoss | ContrastiveLoss:
+    if recipe.loss == "contrastive":
+        return ContrastiveLoss(model.config.num_levels)
+    return IdentityLoss(
+        num_items,
+        model.backbone.final_channels,
+        smoothing=recipe.label_smoothing,
+        margin=recipe.identity_margin,
+    )
+
+
+def make_optimiser(recipe: Recipe, model: MGA, criterion: nn.Module) -> Optimizer:
     """Adam over the backbone and the head, each with and without weight decay.
 
     Biases, norms and centres are not decayed. Losses on S_global alone never reach FGA
     and ATA: those are left out then, and keep what they started from.
     """
     backbone = list(model.backbone.named_parameters())
-    head = [("neck.weight", model.neck.weight), *identity.named_parameters()]
-    if recipe.loss == "multi-granular":
+    head = [("neck.weight", model.neck.weight), *criterion.named_parameters()]
+    if recipe.loss in ("multi-granular", "contrastive"):
         head += [*model.aggregators.named_parameters(), *model.alignment.named_parameters()]
     groups = []
     for named, factor in ((backbone, 1.0), (head, recipe.head_rate_factor)):
@@ -224,10 +257,14 @@ def compute_loss(
 ) -> Tensor:
     """Eq. 10-12 for a batch of normalised (B, 3, S, S) pixels; similarities in float32."""
     model, device = run.model, pixels.device.type
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=recipe.amp and device == "cuda"):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=in_bfloat16(recipe.amp, device)):
         features = model.backbone(pixels)
+    if isinstance(run.criterion, ContrastiveLoss):
+        described = model.describe(features)
+        contrast: Tensor = run.criterion(model, described.every(2, 0), described.every(2, 1))
+        return contrast
     necked = model.neck(model.pool(features.final.float()))  # (B, D)
-    loss: Tensor = run.identity(necked[valid], items[valid])
+    loss: Tensor = run.criterion(necked[valid], items[valid])
     if recipe.loss == "identity" or epoch < recipe.identity_epochs:
         return loss
     unit = nn.functional.normalize(necked, dim=-1)
@@ -237,6 +274,26 @@ def compute_loss(
         scores = fuse(scores, model.alignment.score_among(tokens), recipe.alpha)
     triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
     return loss + recipe.triplet_weight * triplet
+
+
+def _training_input(recipe: Recipe, model: MGA) -> Preprocessing:
+    """What the network is served, at the side it is trained with."""
+    served = model.config.preprocessing
+    return served.model_copy(update={"image_size": recipe.image_size or served.image_size})
+
+
+def _find_alike(
+    recipe: Recipe, model: MGA, data: DataSet, out: Path, workers: int
+) -> NDArray[np.int64] | None:
+    """Items that look alike to the network the run starts from; kept for a run that resumes."""
+    path = out / ALIKE
+    if recipe.together < 2:
+        return None
+    if not path.exists():
+        photos = [group[0] for group in group_by_item(data.train).values()]
+        np.save(path, find_alike(model, photos, workers=workers))
+    alike: NDArray[np.int64] = np.load(path, allow_pickle=False)
+    return alike
 
 
 def _set_training(model: MGA, freeze_batch_norm: bool) -> None:

@@ -1,6 +1,6 @@
 """What a training run leaves on disk: a state to resume from, a log, a batch that failed.
 
-The state is one safetensors file (no pickles): network, classifier, optimiser, averaged
+The state is one safetensors file (no pickles): network, criterion, optimiser, averaged
 copy, and the recipe they belong to. It is replaced atomically after each epoch.
 """
 
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from model.contrastive import ContrastiveLoss
 from model.data import Loaded
 from model.errors import TrainingError
 from model.losses import IdentityLoss
@@ -31,7 +32,7 @@ class Run:
     """What changes from step to step; with EMA, `averaged` is what is validated and saved."""
 
     model: MGA
-    identity: IdentityLoss
+    criterion: IdentityLoss | ContrastiveLoss
     optimiser: Optimizer
     averaged: MGA | None
     epoch: int = 0
@@ -135,7 +136,7 @@ def write_failed_batch(out: Path, loaded: Loaded) -> Path:
 
 
 def _modules(run: Run) -> dict[str, torch.nn.Module]:
-    modules: dict[str, torch.nn.Module] = {"model": run.model, "identity": run.identity}
+    modules: dict[str, torch.nn.Module] = {"model": run.model, "criterion": run.criterion}
     if run.averaged is not None:
         modules["averaged"] = run.averaged
     return modules

@@ -1,5 +1,8 @@
 """Data sets for training and evaluation: official benchmarks, a shop's own, and drawn ones."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from model.data.consumer_to_shop import load_consumer_to_shop
 from model.data.inshop import load_inshop
 from model.data.loader import Loaded, Loader
@@ -21,6 +24,7 @@ __all__ = [
     "Photo",
     "RetrievalSet",
     "load_dataset",
+    "load_datasets",
     "read_photo",
 ]
 
@@ -47,6 +51,29 @@ def load_dataset(
         return load_stitch(path, chosen, seed, holdout)
     assert path is not None, spec
     return _READERS[kind](path, chosen, seed, holdout)
+
+
+def load_datasets(specs: Sequence[str], *, seed: int = 0) -> DataSet:
+    """Read several data sets to train on together; a single one comes back as it is.
+
+    Every photo of one is its own item as soon as that holds for any of them; validation
+    is that of the first, the others' go to `extra`. There is no common test set.
+    """
+    found = [load_dataset(spec, seed=seed) for spec in specs]
+    if len(found) == 1:
+        return found[0]
+    return DataSet(
+        name=" + ".join(each.name for each in found),
+        train=tuple(
+            replace(photo, item=f"{number}/{photo.item}")
+            for number, each in enumerate(found)
+            for photo in each.train
+        ),
+        validation=found[0].validation,
+        notes=tuple(note for each in found for note in each.notes),
+        extra={each.name: each.validation for each in found[1:]},
+        views=any(each.views for each in found),
+    )
 
 
 _READERS = {

@@ -21,6 +21,9 @@ PADDING = 10  # pixels on each side at 320; scaled with the input
 ERASE, ERASE_AREA, ERASE_RATIO = 0.5, (0.02, 0.4), 0.3
 CLOSE_UP, CLOSE_UP_SIDE = 0.5, (0.35, 0.8)
 OTHER_BACKGROUND = 0.5
+# Of a pair: the stranger's photo shows a part more often, in light not too far from the shop's.
+QUERY_CLOSE_UP, QUERY_LIGHT, QUERY_FLIP = 0.65, 0.5, 0.3
+TRIM = 0.15  # of a side, at most, is cut from the shop's photo
 # A border pixel counts as shop white from here on; of the border, this share has to be.
 WHITE_FROM, WHITE_BORDER = 232, 0.6
 TURN = 15.0  # degrees
@@ -55,6 +58,23 @@ def instance_view(
     return train_view(draw_view(image, rng, preprocessing.image_size), preprocessing, rng)
 
 
+def query_view(
+    image: Image.Image, preprocessing: Preprocessing, rng: np.random.Generator
+) -> Pixels:
+    """As a stranger would show a garment: mostly close-ups, another angle, other light."""
+    view = draw_view(
+        image, rng, preprocessing.image_size, close_ups=QUERY_CLOSE_UP, light=QUERY_LIGHT
+    )
+    if rng.random() < QUERY_FLIP:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return _letterbox(view, preprocessing.image_size, (0, 0))
+
+
+def item_view(image: Image.Image, preprocessing: Preprocessing, rng: np.random.Generator) -> Pixels:
+    """As a shop shows it: nearly the whole photo, in its own light."""
+    return _letterbox(_trim(image, rng), preprocessing.image_size, (0, 0))
+
+
 def two_views(
     image: Image.Image, preprocessing: Preprocessing, rng: np.random.Generator
 ) -> tuple[Pixels, Pixels]:
@@ -63,16 +83,26 @@ def two_views(
     return first, instance_view(image, preprocessing, rng)
 
 
-def draw_view(image: Image.Image, rng: np.random.Generator, side: int = 320) -> Image.Image:
-    """Another photo of the same garment: the longer side is `side` pixels at most."""
-    ground, close = rng.random() < OTHER_BACKGROUND, rng.random() < CLOSE_UP
+def draw_view(
+    image: Image.Image,
+    rng: np.random.Generator,
+    side: int = 320,
+    *,
+    close_ups: float = CLOSE_UP,
+    light: float = 1.0,
+) -> Image.Image:
+    """Another photo of the same garment: the longer side is `side` pixels at most.
+
+    `close_ups` is their share, `light` how far its changes go (see `relight`).
+    """
+    ground, close = rng.random() < OTHER_BACKGROUND, rng.random() < close_ups
     # Shrunk first: everything below then works on few pixels.
     if ground:
         image = _shrink(image, 2 * side if close else side)
         image = change_background(image, rng)
     if close:
         image = close_up(image, rng)
-    return relight(warp(_shrink(image, side), rng), rng)
+    return relight(warp(_shrink(image, side), rng), rng, light)
 
 
 def close_up(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -100,17 +130,21 @@ def change_background(image: Image.Image, rng: np.random.Generator) -> Image.Ima
     return Image.composite(_paint_ground(image.size, rng), image, mask)
 
 
-def relight(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def relight(image: Image.Image, rng: np.random.Generator, strength: float = 1.0) -> Image.Image:
     """Change exposure, contrast and saturation, and a little of the light's colour.
 
-    Little, because colour tells garments apart.
+    Little, because colour tells garments apart. `strength` scales every change.
     """
-    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.94, 1.06, 3)
-    ramp = np.linspace(0.0, 1.0, 256) ** rng.uniform(0.85, 1.18)
-    ramp = 0.5 + rng.uniform(0.8, 1.2) * (ramp - 0.5)
+
+    def around_one(reach: float, size: int | None = None) -> NDArray[np.float64]:
+        return np.asarray(rng.uniform(1 - strength * reach, 1 + strength * reach, size))
+
+    gain = around_one(0.25) * around_one(0.06, 3)
+    ramp = np.linspace(0.0, 1.0, 256) ** around_one(0.18)
+    ramp = 0.5 + around_one(0.2) * (ramp - 0.5)
     table = np.clip(255.0 * ramp[None] * gain[:, None], 0, 255).round().astype(np.uint8)
     image = image.point(table.ravel().tolist())
-    return ImageEnhance.Color(image).enhance(rng.uniform(0.75, 1.25))
+    return ImageEnhance.Color(image).enhance(float(around_one(0.25)))
 
 
 def warp(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -128,6 +162,14 @@ def warp(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         _find_perspective(corners, source),
         Image.Resampling.BILINEAR,
         fillcolor=_border_colour(image),
+    )
+
+
+def _trim(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cut a little from the borders."""
+    left, top, right, bottom = rng.uniform(0, TRIM / 2, 4) * (2 * image.size)
+    return image.crop(
+        (round(left), round(top), image.width - round(right), image.height - round(bottom))
     )
 
 

@@ -40,11 +40,13 @@ class Loader:
         sampler: ItemSampler,
         preprocessing: Preprocessing,
         *,
-        view: View | None = None,
+        views: Sequence[View] | None = None,
         workers: int = 2,
         prefetch: int = 2,
     ) -> None:
-        """`view` is the augmentation (default: the sampler's kind of training view).
+        """`views` are the augmentations (default: the sampler's kind of training view).
+
+        With several, an item's slots are divided among them in order.
 
         `prefetch` batches are held in memory beside the one in use.
         """
@@ -55,7 +57,7 @@ class Loader:
             )
         self.sampler = sampler
         self._photos, self._preprocessing = photos, preprocessing
-        self._view = view or (instance_view if sampler.views else train_view)
+        self._views = views or ((instance_view,) if sampler.views else (train_view,))
         self._workers, self._prefetch = workers, prefetch
 
     def __len__(self) -> int:
@@ -104,4 +106,8 @@ class Loader:
         image = read_photo(self._photos[photo], at_least=at_least)
         for slot in slots:
             rng = np.random.default_rng([self.sampler.seed, epoch, step, slot])
-            pixels[slot] = self._view(image, self._preprocessing, rng)
+            pixels[slot] = self._choose_view(slot)(image, self._preprocessing, rng)
+
+    def _choose_view(self, slot: int) -> View:
+        place, count = slot % self.sampler.num_photos, self.sampler.num_photos
+        return self._views[place * len(self._views) // count]

@@ -4,8 +4,9 @@ N photos, P items and K photos of each in a batch; a group is K slots of one ite
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,9 @@ class ItemSampler:
     filled up with repeated photos, marked invalid. With `views`, repeats are valid: each
     slot is another augmented view. Items with both domains give K/2 photos of each to
     every group; the rarer domain comes again where it runs out.
+
+    `alike` (I, n) names each item's most similar ones, nearest first: then `together` items
+    that look alike stand in the same batch as often as that can be arranged.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class ItemSampler:
         num_photos: int = 4,
         seed: int = 0,
         views: bool = False,
+        alike: NDArray[np.int64] | None = None,
+        together: int = 1,
     ) -> None:
         if num_items < 2 or num_photos < 1:
             raise ParameterError(
@@ -64,6 +70,7 @@ class ItemSampler:
                 f"{len(self.names)}; ask for smaller batches or add items"
             )
         self.num_items, self.num_photos, self.seed, self.views = num_items, num_photos, seed, views
+        self._alike, self._together = alike, together
         self._domains = [
             _split_domains(photos, part) if num_photos > 1 else [part]
             for part in _places(photos, self.names)
@@ -91,10 +98,12 @@ class ItemSampler:
         """Deal all groups out, so that no batch holds two of one item, and fill up."""
         piles: list[list[tuple[int, Group]]] = [[] for _ in range(len(self))]
         turn = 0
-        for item in rng.permutation(self.num_classes).tolist():
+        for cluster in self._cluster(rng):
             # An item has no more groups than there are batches: side by side they never meet.
-            for group in self._group(item, rng):
-                piles[turn % len(piles)].append((item, group))
+            groups = [[(item, group) for group in self._group(item, rng)] for item in cluster]
+            for together in zip_longest(*groups):
+                for dealt in filter(None, together):
+                    _next_pile(piles, turn, dealt[0], self.num_items).append(dealt)
                 turn += 1
         for pile in piles:
             held = {item for item, _ in pile}
@@ -104,6 +113,17 @@ class ItemSampler:
                     held.add(item)
                     pile.append((item, self._group(item, rng)[0]))
         return piles
+
+    def _cluster(self, rng: np.random.Generator) -> Iterator[list[int]]:
+        """Every item once, in clusters of items that look alike; alone without `alike`."""
+        left = dict.fromkeys(rng.permutation(self.num_classes).tolist())
+        while left:
+            item = next(iter(left))
+            near = [] if self._alike is None else self._alike[item].tolist()
+            cluster = [item, *[other for other in near if other in left][: self._together - 1]]
+            for member in cluster:
+                del left[member]
+            yield cluster
 
     def _group(self, item: int, rng: np.random.Generator) -> list[Group]:
         """Cut an item's photos, shuffled, into groups of K."""
@@ -136,6 +156,17 @@ class ItemSampler:
         slots = [(item, photo, valid) for item, group in pile for photo, valid in group]
         items, photos, valid = zip(*slots, strict=True)
         return Batch(step, np.array(photos), np.array(items), np.array(valid))
+
+
+def _next_pile(
+    piles: list[list[tuple[int, Group]]], turn: int, item: int, size: int
+) -> list[tuple[int, Group]]:
+    """The pile whose turn it is, or the next one with room that lacks the item."""
+    for step in range(len(piles)):
+        pile = piles[(turn + step) % len(piles)]
+        if len(pile) < size and all(held != item for held, _ in pile):
+            return pile
+    return []  # no batch can take it: it sits this epoch out
 
 
 def _places(photos: Sequence[Photo], names: Sequence[str]) -> list[list[int]]:

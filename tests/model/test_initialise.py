@@ -40,7 +40,7 @@ def test_a_file_fills_the_backbone_and_brings_its_statistics(
 ) -> None:
     metadata = {"mean": json.dumps([0.1, 0.2, 0.3]), "std": json.dumps([1, 1, 1]), "source": "me"}
     save_file(weights, tmp_path / "w.safetensors", metadata)
-    model, words = initialise(TINY, str(tmp_path / "w.safetensors"))
+    model, words, _ = initialise(TINY, str(tmp_path / "w.safetensors"))
     assert torch.equal(model.backbone.net.conv_stem.weight, weights["conv_stem.weight"])
     assert model.config.preprocessing.mean == (0.1, 0.2, 0.3)
     assert words == "tiny, me"

@@ -198,7 +198,7 @@ def test_weight_decay_spares_biases_norms_and_centres() -> None:
     recipe = get_recipe("paper").changed(preset="tiny")
     run = start_run(recipe, initialise(get_preset("tiny")).model, 2)
     spared = {
-        id(p) for g in make_optimiser(recipe, run.model, run.identity).param_groups
+        id(p) for g in make_optimiser(recipe, run.model, run.criterion).param_groups
         if g["weight_decay"] == 0 for p in g["params"]
     }  # fmt: skip
     for name, parameter in run.model.named_parameters():

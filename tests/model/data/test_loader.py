@@ -65,7 +65,7 @@ def test_the_same_photo_looks_otherwise_in_the_next_epoch(photos):
 
 
 def test_without_augmentation_the_pixels_are_those_of_serving(photos):
-    for loaded in make_loader(photos, view=plain_view).batches(0):
+    for loaded in make_loader(photos, views=[plain_view]).batches(0):
         for pixels, place in zip(loaded.pixels, loaded.batch.photos, strict=True):
             assert np.array_equal(pixels, prepare(read_photo(photos[place]), SMALL).pixels)
 

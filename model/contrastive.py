@@ -1,0 +1,95 @@
+"""Contrastive training: every query of a batch against every item (docs/math.md, Eq. 15).
+
+B queries and as many items, L levels, M tokens a level, d token width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.aggregator import EPS
+from model.alignment import MAX_TEMPERATURE, TokenAlignment, TokenSet, masked_softmax
+from model.blocks import is_real
+from model.mga import MGA, ImageFeatures
+
+# Cosines lie close together: logits need a scale, learned from here.
+START_SCALE = 25.0
+MAX_SCALE = 100.0
+# Weight of the single levels together, and of the global score, beside the token score.
+SIDE_WEIGHT = 0.5
+
+
+class ContrastiveLoss(nn.Module):
+    """Symmetric cross entropy (InfoNCE; as in CLIP) over a batch of matching pairs.
+
+    On the token score, and with half the weight on each level alone and on the global
+    score; each kind of score has its own learned scale.
+    """
+
+    def __init__(self, num_levels: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((num_levels + 2,), START_SCALE).log())
+
+    def forward(self, model: MGA, queries: ImageFeatures, items: ImageFeatures) -> Tensor:
+        """Mean loss of B queries and B items; the same place is the same garment."""
+        levels = score_levels(model.alignment, queries.token_set, items.token_set)
+        tokens = levels @ model.alignment.level_weight[: levels.shape[-1]]
+        whole = queries.global_feature @ items.global_feature.mT
+        scales = self.log_scale.exp().clamp(max=MAX_SCALE)
+        kinds = (tokens, whole, *levels.unbind(-1))
+        losses = [match_loss(s * scores) for s, scores in zip(scales, kinds, strict=False)]
+        return losses[0] + SIDE_WEIGHT * (losses[1] + torch.stack(losses[2:]).mean())
+
+
+def match_loss(logits: Tensor) -> Tensor:
+    """Cross entropy of (B, B) logits towards their diagonal, by rows and by columns."""
+    right = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.mT, right)) / 2
+
+
+def score_levels(alignment: TokenAlignment, queries: TokenSet, items: TokenSet) -> Tensor:
+    """Level scores of all (B, L, M, d) queries with all (K, L, M, d) items: (B, K, L).
+
+    While stage one changes nothing, tokens are compared as they are, by a few matrix
+    products; otherwise every pair goes through the blocks.
+    """
+    with torch.autocast(queries.tokens.device.type, enabled=False):
+        if not alignment.has_stage_one() and alignment.options.reduction == "mean":
+            return compare_bare(alignment, queries, items)
+        prepared = alignment.prepare(items).map(lambda x: x.expand(len(queries.tokens), *x.shape))
+        return alignment.level_scores(alignment.prepare(queries), prepared)
+
+
+def compare_bare(alignment: TokenAlignment, queries: TokenSet, items: TokenSet) -> Tensor:
+    """Eq. 4-6 on bare tokens, of all (B, L, M, d) with all (K, L, M, d): (B, K, L).
+
+    The length of what a token attends follows from the other image's inner products, so
+    that no attended token is ever built. For reduction "mean"; with compare "coarse", L is 1.
+    """
+    if alignment.options.compare == "coarse":
+        queries, items = (TokenSet(x.tokens[:, :1], x.mass[:, :1]) for x in (queries, items))
+    temperature = alignment.temperature.clamp(max=MAX_TEMPERATURE)
+    similarity = torch.einsum("blmd,klnd->bklmn", queries.tokens, items.tokens)
+    found = _relevance(similarity, _gram(items)[None], is_real(items.tokens)[None], temperature)
+    one = (found * _weights(alignment, queries)[:, None]).sum(-1)
+    if alignment.options.direction == "query":
+        return one
+    found = _relevance(
+        similarity.mT, _gram(queries)[:, None], is_real(queries.tokens)[:, None], temperature
+    )
+    return (one + (found * _weights(alignment, items)[None]).sum(-1)) / 2
+
+
+def _gram(images: TokenSet) -> Tensor:
+    return images.tokens @ images.tokens.mT  # (B, L, M, M)
+
+
+def _relevance(similarity: Tensor, gram: Tensor, valid: Tensor, temperature: Tensor) -> Tensor:
+    """(B, K, L, M, M) similarities to (B, K, L, M) cosines with what each token attends."""
+    share = masked_softmax(temperature * similarity, valid.unsqueeze(-2).expand_as(similarity))
+    length = ((share @ gram) * share).sum(-1).clamp(min=EPS**2).sqrt()
+    return (share * similarity).sum(-1) / length
+
+
+def _weights(alignment: TokenAlignment, images: TokenSet) -> Tensor:
+    return alignment.token_weight(images.mass, is_real(images.tokens))
