@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from model.aggregator import FineGranularAggregator
 from model.alignment import TokenSet
+from model.backbone import Features
 from model.checkpoint import Record, save_checkpoint
 from model.config import AggregatorOptions, get_preset
+from model.devices import Amp, in_bfloat16
 from model.errors import CheckpointError, ImageError, SourceError
 from model.images import read_image
 from model.initialise import initialise
@@ -105,32 +107,48 @@ def fit_norms(model: MGA, photos: Sequence[Path]) -> None:
 
 @torch.inference_mode()
 def fit(
-    model: MGA, photos: Sequence[Path], *, seed: int = 0, progress: Progress | None = None
+    model: MGA,
+    photos: Sequence[Path],
+    *,
+    seed: int = 0,
+    amp: Amp = "off",
+    progress: Progress | None = None,
 ) -> int:
-    """Fit `model` in place; returns how many photos could be read."""
+    """Fit `model` in place; returns how many photos could be read.
+
+    With `amp`, the backbone runs in bfloat16 where that is faster.
+    """
     generator = torch.Generator().manual_seed(seed)
     again = _choose_for_recall(model, photos)
     first, second = _two_passes(progress, len(photos), len(again))
-    sample = _sample(model, photos, generator, first)
+    sample = _sample(model, photos, generator, amp, first)
     for aggregator, cells in zip(model.aggregators, sample.cells, strict=True):
         assert isinstance(aggregator, FineGranularAggregator)
         fit_level(aggregator, cells, generator)
     model.neck.get_buffer("running_mean").copy_(sample.pooled.mean(0))
-    _fit_fusion(model, _encode(model, photos[:NUM_COMPARED]))
+    _fit_fusion(model, _encode(model, photos[:NUM_COMPARED], amp))
     if again:
-        fit_recall(model, again, seed=seed, progress=second)
+        fit_recall(model, again, seed=seed, amp=amp, progress=second)
     return len(sample.pooled)
 
 
 @torch.inference_mode()
 def fit_recall(
-    model: MGA, photos: Sequence[Path], *, seed: int = 0, progress: Progress | None = None
+    model: MGA,
+    photos: Sequence[Path],
+    *,
+    seed: int = 0,
+    amp: Amp = "off",
+    progress: Progress | None = None,
 ) -> None:
     """Fit the recall vector to the network's tokens; nothing to do for the global feature."""
     chosen = _choose_for_recall(model, photos)
     if chosen:
         batches = _batches(model, chosen, progress)
-        joined = [join_tokens(model.encode(pixels).token_set).cpu() for pixels in batches]
+        joined = [
+            join_tokens(model.describe(_look(model, pixels, amp)).token_set).cpu()
+            for pixels in batches
+        ]
         model.recall.fit(torch.cat(joined), torch.Generator().manual_seed(seed))
 
 
@@ -221,14 +239,18 @@ def _spread(scores: Tensor) -> float:
 
 
 def _sample(
-    model: MGA, photos: Sequence[Path], generator: torch.Generator, progress: Progress | None
+    model: MGA,
+    photos: Sequence[Path],
+    generator: torch.Generator,
+    amp: Amp,
+    progress: Progress | None,
 ) -> Sample:
     """Draw cells evenly from all photos in one pass."""
     a_photo = max(1, MAX_CELLS // max(1, len(photos)))
     cells: list[list[Tensor]] = [[] for _ in model.aggregators]
     pooled = []
     for pixels in _batches(model, photos, progress):
-        features = model.backbone(pixels)
+        features = _look(model, pixels, amp)
         pooled.append(model.pool(features.final))
         for drawn, level in zip(cells, features.levels, strict=True):
             grid = level.flatten(2).mT  # (B, N, C)
@@ -238,8 +260,17 @@ def _sample(
     return Sample([torch.cat(drawn) for drawn in cells], torch.cat(pooled))
 
 
-def _encode(model: MGA, photos: Sequence[Path]) -> ImageFeatures:
-    encoded = [model.encode(pixels) for pixels in _batches(model, photos, None)]
+def _look(model: MGA, pixels: Tensor, amp: Amp) -> Features:
+    """Maps in float32, however the backbone computes them."""
+    device = pixels.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(amp, device)):
+        features: Features = model.backbone(pixels)
+    return Features(tuple(level.float() for level in features.levels), features.final.float())
+
+
+def _encode(model: MGA, photos: Sequence[Path], amp: Amp) -> ImageFeatures:
+    batches = _batches(model, photos, None)
+    encoded = [model.describe(_look(model, pixels, amp)) for pixels in batches]
     return ImageFeatures(*(torch.cat(parts) for parts in zip(*encoded, strict=True)))
 
 

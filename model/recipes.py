@@ -92,7 +92,7 @@ _CONTRASTIVE = Recipe(
     name="contrastive",
     preset="mga-r50",
     loss="contrastive",
-    epochs=2,
+    epochs=3,
     batch_items=30,
     batch_photos=2,
     optimiser="adamw",
@@ -107,6 +107,7 @@ _CONTRASTIVE = Recipe(
     image_size=224,
     together=4,
     augment="pair",
+    validate_every=10,
 )
 
 RECIPES: dict[str, Recipe] = {

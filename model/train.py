@@ -99,7 +99,7 @@ def train(
     # Convolutions of half precision are fastest in this order; results do not depend on it.
     model.backbone.to(memory_format=torch.channels_last)
     if recipe.fit_centres and not complete and not resume:
-        _fit(model, data, init, recipe.seed)
+        _fit(recipe, model, data, init)
     sampler = ItemSampler(
         data.train,
         num_items=recipe.batch_items,
@@ -129,7 +129,7 @@ def train(
         run.epoch = epoch + 1
         due = _is_due(recipe, run.epoch)
         if due:
-            _fit_recall(run, data, recipe.seed)
+            _fit_recall(recipe, run, data)
         figures = validate(_finished(run)) if validate and due else {}
         write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
         record = Record(
@@ -316,18 +316,18 @@ def _average(recipe: Recipe, run: Run) -> None:
         kept.copy_(current)
 
 
-def _fit(model: MGA, data: DataSet, init: str, seed: int) -> None:
+def _fit(recipe: Recipe, model: MGA, data: DataSet, init: str) -> None:
     """Start centres and projections from some of the training photos."""
     photos = _fit_photos(data)
     if init == "random":
         fit_norms(model, photos)
-    fit(model, photos, seed=seed)
+    fit(model, photos, seed=recipe.seed, amp=recipe.amp)
 
 
-def _fit_recall(run: Run, data: DataSet, seed: int) -> None:
+def _fit_recall(recipe: Recipe, run: Run, data: DataSet) -> None:
     """Fit the recall vector to the tokens as they are now; it takes no part in the losses."""
     finished = _finished(run)
-    fit_recall(finished, _fit_photos(data), seed=seed)
+    fit_recall(finished, _fit_photos(data), seed=recipe.seed, amp=recipe.amp)
     # An averaged copy takes over the buffers of the network at every step.
     run.model.recall.load_state_dict(finished.recall.state_dict())
 
