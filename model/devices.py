@@ -1,8 +1,13 @@
-"""The one `device` setting: auto, cpu, cuda or cuda:N."""
+"""The one `device` setting: auto, cpu, cuda or cuda:N; and who computes in bfloat16."""
+
+from collections.abc import Mapping
+from typing import Literal
 
 import torch
 
 from model.errors import DeviceError, ParameterError
+
+Amp = Literal["auto", "on", "off"]
 
 
 def resolve_device(device: str = "auto") -> torch.device:
@@ -27,3 +32,20 @@ def resolve_device(device: str = "auto") -> torch.device:
     if wanted.type not in ("cpu", "cuda"):
         raise ParameterError(f"device {device!r} is not supported; use auto, cpu, cuda or cuda:N")
     return wanted
+
+
+def in_bfloat16(amp: Amp, kind: str) -> bool:
+    """Whether a backbone on a device of this kind ("cpu", "cuda") trains in bfloat16.
+
+    auto: on GPUs, and on CPUs with AMX, where convolutions become two to four times faster.
+    Elsewhere the CPU emulates it, slower than float32.
+    """
+    if amp == "auto":
+        return kind == "cuda" or _has_matrix_units()
+    return amp == "on"
+
+
+def _has_matrix_units() -> bool:
+    # torch before 2.10 cannot say; it then counts as no.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))

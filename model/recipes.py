@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from model.devices import Amp
 from model.errors import ParameterError
 
 Loss = Literal["identity", "triplet", "multi-granular"]
@@ -38,8 +39,18 @@ class Recipe(BaseModel):
     decay: float = Field(default=0.1, gt=0, le=1)
     # Epochs with the identity loss alone before triplets join: random tokens mislead mining.
     identity_epochs: int = Field(default=5, ge=0)
+    identity_weight: float = Field(default=1.0, ge=0)
+    # Epochs in which triplets are formed on S_global alone before tokens join: all pairs of a
+    # batch through ATA can cost more than a small backbone.
+    global_epochs: int = Field(default=0, ge=0)
     triplet_weight: float = Field(default=1.0, ge=0)
+    # hinge: the hardest triplet of each anchor (the paper); softmax: every pair against all
+    # negatives of the batch, which learns faster from random weights.
+    triplet: Literal["hinge", "softmax"] = "hinge"
+    # Of the hinge.
     margin: float = Field(default=0.2, ge=0)
+    # Of the softmax: scores times this are logits.
+    sharpness: float = Field(default=16.0, gt=0)
     alpha: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     # 0: plain classifier; above: CosFace margin on cosines.
@@ -49,8 +60,9 @@ class Recipe(BaseModel):
     freeze_batch_norm: bool = True
     # Decay of an averaged copy of the weights, which is then what is saved; None: off.
     ema: float | None = Field(default=None, gt=0, lt=1)
-    # bfloat16 in the backbone where the device has it; similarities stay float32.
-    amp: bool = True
+    # bfloat16 in the backbone; similarities stay float32. auto: on a GPU, and on a CPU whose
+    # matrix units make it faster (AMX); networks of depthwise convolutions gain little there.
+    amp: Amp = "auto"
     # Fit projections and centres on training photos before the first step.
     fit_centres: bool = True
     # paper: flip, shift, erase; instance: also close-ups, backgrounds, light, angle;
@@ -85,6 +97,25 @@ RECIPES: dict[str, Recipe] = {
             identity_epochs=1,
         ),
         Recipe(
+            name="mini",
+            preset="mga-mini",
+            epochs=9,
+            batch_items=32,
+            batch_photos=2,
+            optimiser="adamw",
+            learning_rate=3e-3,
+            warmup_epochs=0.5,
+            schedule="cosine",
+            identity_epochs=0,
+            identity_weight=0.1,
+            global_epochs=6,
+            triplet="softmax",
+            label_smoothing=0.0,
+            freeze_batch_norm=False,
+            augment="none",
+            validate_every=3,
+        ),
+        Recipe(
             name="quick",
             preset="tiny",
             epochs=12,
@@ -95,7 +126,7 @@ RECIPES: dict[str, Recipe] = {
             schedule="cosine",
             identity_epochs=1,
             freeze_batch_norm=False,
-            amp=False,
+            amp="off",
         ),
     )
 }

@@ -20,12 +20,12 @@ from model.checkpoint import Record, save_checkpoint
 from model.config import get_preset
 from model.data import DataSet, ItemSampler, Loaded, Loader
 from model.data.augment import View, instance_view, plain_view, train_view
-from model.devices import resolve_device
+from model.devices import in_bfloat16, resolve_device
 from model.errors import TrainingError
 from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
 from model.initialise import initialise
-from model.losses import IdentityLoss, triplet_loss
+from model.losses import IdentityLoss, softmax_loss, triplet_loss
 from model.mga import MGA
 from model.recipes import Recipe
 from model.trainstate import (
@@ -181,7 +181,7 @@ def _train_epoch(
     recipe: Recipe, run: Run, loader: Loader, epoch: int, out: Path, watch: Watch | None
 ) -> float:
     """One pass over the items; returns the mean loss."""
-    _set_training(run.model, recipe.freeze_batch_norm)
+    set_training(run.model, recipe.freeze_batch_norm)
     total = 0.0
     for loaded in loader.batches(epoch):
         step = loaded.batch.step
@@ -224,22 +224,25 @@ def compute_loss(
 ) -> Tensor:
     """Eq. 10-12 for a batch of normalised (B, 3, S, S) pixels; similarities in float32."""
     model, device = run.model, pixels.device.type
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=recipe.amp and device == "cuda"):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=in_bfloat16(recipe.amp, device)):
         features = model.backbone(pixels)
     necked = model.neck(model.pool(features.final.float()))  # (B, D)
-    loss: Tensor = run.identity(necked[valid], items[valid])
+    loss: Tensor = recipe.identity_weight * run.identity(necked[valid], items[valid])
     if recipe.loss == "identity" or epoch < recipe.identity_epochs:
         return loss
     unit = nn.functional.normalize(necked, dim=-1)
     scores = unit @ unit.mT  # (B, B)
-    if recipe.loss == "multi-granular":
+    if recipe.loss == "multi-granular" and epoch >= recipe.global_epochs:
         tokens = model.tokens(features)
         scores = fuse(scores, model.alignment.score_among(tokens), recipe.alpha)
-    triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
+    if recipe.triplet == "softmax":
+        triplet = softmax_loss(scores, items, scale=recipe.sharpness, valid=valid)
+    else:
+        triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
     return loss + recipe.triplet_weight * triplet
 
 
-def _set_training(model: MGA, freeze_batch_norm: bool) -> None:
+def set_training(model: MGA, freeze_batch_norm: bool) -> None:
     """Train mode, with the backbone's batch norms kept as they are where that is asked for."""
     model.train()
     if freeze_batch_norm:
