@@ -7,7 +7,7 @@ export PYTHON PORT
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types install lock clean
+.PHONY: help demo test learn check format lint types install lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,7 +20,11 @@ test: ## Run the tests
 	@scripts/install --dev
 	@$(BIN)/python -m pytest
 
-check: lint types test ## Everything a change must pass
+learn: ## Run the slow test: train for minutes, find nine in ten
+	@scripts/install --dev
+	@$(BIN)/python -m pytest -m slow tests/model/test_learning.py
+
+check: lint types test learn ## Everything a change must pass
 
 lint: ## ruff: format and lint
 	@scripts/install --dev

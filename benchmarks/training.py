@@ -2,7 +2,8 @@
 
 The floor is forward, backward and optimiser step of the same network and loss on one
 batch that is there already; the loop is what `python -m model train` does: photos read
-and augmented by threads, then the step. Both alternate in one run.
+and augmented by threads, then the step. Both alternate in one run, each going first in
+every other round, so that other work on the machine hits both.
 """
 
 import json
@@ -28,11 +29,11 @@ from typer import Option
 from model.alignment import TokenAlignment, TokenSet
 from model.config import AlignmentOptions, get_preset
 from model.data import DataSet, ItemSampler, Loaded, Loader, load_dataset
-from model.devices import resolve_device
+from model.devices import in_bfloat16, resolve_device
 from model.errors import DataError, ParameterError
 from model.initialise import initialise
 from model.recipes import RECIPES, Recipe, get_recipe
-from model.train import VIEWS, compute_loss, start_run, train_step
+from model.train import VIEWS, compute_loss, set_training, start_run, train_step
 from model.trainstate import Run
 
 GOAL = 0.9
@@ -42,11 +43,15 @@ LEAD_IN = 2
 
 @dataclass(frozen=True)
 class Speed:
-    """Photos a second of both, one figure a round; ratio: median of loop / floor."""
+    """Photos a second of both, one figure a round; ratio: median of loop / floor.
+
+    waiting: the share of each loop's time in which the step waited for its batch.
+    """
 
     floor: list[float]
     loop: list[float]
     ratio: float
+    waiting: list[float]
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,14 @@ def training(
     rounds: Annotated[int, Option(help="Rounds; the ratio is their median.")] = 5,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, Option(help="Threads that load photos.")] = 2,
+    amp: Annotated[str | None, Option(help="auto, on or off, in place of the recipe's.")] = None,
     out: Annotated[Path | None, Option(help="Also write JSON to this file.")] = None,
 ) -> None:
     """Time the training loop against the bare network, and weigh the pairs of a batch.
 
     Example: `python -m benchmarks training --data stitch --recipe shop`.
     """
-    chosen = get_recipe(recipe).changed(preset=preset)
+    chosen = get_recipe(recipe).changed(preset=preset, amp=amp)
     speed = measure_speed(
         chosen, load_dataset(data), steps=steps, rounds=rounds, device=device, workers=workers
     )
@@ -107,7 +113,7 @@ def measure_speed(
         data.train,
         sampler,
         model.config.preprocessing,
-        view=VIEWS.get(recipe.augment),
+        views=VIEWS.get(recipe.augment),
         workers=workers,
     )
     if len(loader) < steps + LEAD_IN:
@@ -115,17 +121,22 @@ def measure_speed(
             f"an epoch of {data.name} has {len(loader)} batches, {steps} timed steps need "
             f"{steps + LEAD_IN}; give more photos or fewer --steps"
         )
-    model.train()
+    set_training(model, recipe.freeze_batch_norm)
     with _open(loader, 0) as batches:
         resident = next(batches)
-    floor, loop = [], []
+    size = len(resident.batch.photos) * steps
+    floor, loop, waiting = [], [], []
     for number in range(rounds + 1):
         epoch = recipe.identity_epochs + number  # triplets have joined
-        size = len(resident.batch.photos) * steps
-        floor.append(size / time_floor(recipe, run, resident, epoch, steps))
-        loop.append(size / time_loop(recipe, run, loader, epoch, steps))
+        for kind in ("floor", "loop") if number % 2 else ("loop", "floor"):
+            if kind == "floor":
+                floor.append(size / time_floor(recipe, run, resident, epoch, steps))
+            else:
+                seconds, waited = time_loop(recipe, run, loader, epoch, steps)
+                loop.append(size / seconds)
+                waiting.append(waited / seconds)
     ratio = median(b / a for a, b in zip(floor[1:], loop[1:], strict=True))
-    return Speed(floor[1:], loop[1:], ratio)
+    return Speed(floor[1:], loop[1:], ratio, waiting[1:])
 
 
 def time_floor(recipe: Recipe, run: Run, resident: Loaded, epoch: int, steps: int) -> float:
@@ -142,19 +153,24 @@ def time_floor(recipe: Recipe, run: Run, resident: Loaded, epoch: int, steps: in
     return _now(device) - start
 
 
-def time_loop(recipe: Recipe, run: Run, loader: Loader, epoch: int, steps: int) -> float:
-    """Seconds of so many steps of training, loading included.
+def time_loop(
+    recipe: Recipe, run: Run, loader: Loader, epoch: int, steps: int
+) -> tuple[float, float]:
+    """Seconds of so many steps of training, loading included, and those spent waiting for data.
 
     The loader is closed afterwards: reading ahead must not slow the floor down.
     """
-    device = run.model.mean.device
+    device, waited = run.model.mean.device, 0.0
     with _open(loader, epoch) as batches:
         for loaded in islice(batches, LEAD_IN):
             train_step(recipe, run, loaded, epoch)
         start = _now(device)
-        for loaded in islice(batches, steps):
+        for _ in range(steps):
+            asked = time.perf_counter()
+            loaded = next(batches)
+            waited += time.perf_counter() - asked
             train_step(recipe, run, loaded, epoch)
-        return _now(device) - start
+        return _now(device) - start, waited
 
 
 def measure_pairs(
@@ -191,8 +207,8 @@ def score_pairs(batch: int, num_tokens: int, width: int, levels: int) -> None:
     sys.stdout.write(json.dumps(asdict(found)))
 
 
-def describe_machine(device: str) -> dict[str, str | int]:
-    """What figures depend on."""
+def describe_machine(device: str) -> dict[str, str | int | bool]:
+    """What figures depend on; `bfloat16` says what a recipe's amp "auto" comes to."""
     place = resolve_device(device)
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else platform.machine()
     return {
@@ -200,6 +216,7 @@ def describe_machine(device: str) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "bfloat16": in_bfloat16("auto", place.type),
     }
 
 
@@ -209,9 +226,15 @@ def _print(recipe: Recipe, speed: Speed, memory: PairMemory) -> None:
     for name, values in (("floor, photos/s", speed.floor), ("loop, photos/s", speed.loop)):
         table.add_row(name, f"{median(values):.1f}", f"{min(values):.1f} to {max(values):.1f}")
     table.add_row("loop / floor", f"{speed.ratio:.3f}", f"goal {GOAL}")
+    waits = [f"{share:.1%}" for share in (median(speed.waiting), *_range(speed.waiting))]
+    table.add_row("loop waits for data", waits[0], f"{waits[1]} to {waits[2]}")
     table.add_row(f"memory of {memory.pairs:,} pairs, MiB", f"{memory.mebibytes:.0f}", "")
     table.add_row(f"time of {memory.pairs:,} pairs, s", f"{memory.seconds:.2f}", "")
     Console().print(table)
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model.config import BackboneOptions
 from model.errors import CheckpointError
 from model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from model.smallnet import SmallResNet
 
 # Names that are not timm's own.
 _OWN_NAMES = {"tiny": "test_efficientnet"}
@@ -65,8 +66,8 @@ class Backbone(nn.Module):
 
 def build_backbone(options: BackboneOptions, *, pretrained: bool = False) -> Backbone:
     """Create the network; `pretrained` fetches ImageNet weights through timm."""
-    if options.name == "resnet50v2_trunk":
-        return Backbone(PreActivationTrunk(), options)
+    if options.name in _OWN_NETWORKS:
+        return Backbone(_OWN_NETWORKS[options.name](), options)
     name = _OWN_NAMES.get(options.name, options.name)
     if not timm.is_model(name):
         raise CheckpointError(
@@ -122,3 +123,9 @@ class PreActivationTrunk(ResNetV2):  # type: ignore[misc]
             maps.append(F.relu(x))
         maps[-1] = self.norm(x)
         return maps[-1], [maps[i - 1] for i in indices or range(1, len(maps) + 1)]
+
+
+_OWN_NETWORKS: dict[str, type[nn.Module]] = {
+    "resnet50v2_trunk": PreActivationTrunk,
+    "small_resnet": SmallResNet,
+}

@@ -27,6 +27,7 @@ from model.evaluation.pairing import Pairing
 from model.evaluation.results import Counts, Evaluation, Gain, Measured
 from model.evaluation.settings import Settings
 from model.evaluation.summary import SHORT, compare
+from model.evaluation.validation import validate
 from model.recipes import RECIPES, Loss, Recipe, get_recipe
 from model.train import CHECKPOINT, Validate, Watch, train
 from model.trainstate import STATE
@@ -216,8 +217,6 @@ def baseline(
     Run it again after a stop: finished rows are kept, a started one goes on from its last
     epoch. OUT/baseline.json and OUT/baseline.md hold the table, OUT/LOSS/ the runs.
     """
-    from model.cli import validate  # that module mounts this one
-
     chosen = get_recipe(recipe).changed(preset=preset, epochs=epochs, seed=seed)
     settings = table_settings(chosen.alpha if alpha is None else alpha, candidates)
     place = resolve_device(device)

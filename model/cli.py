@@ -12,12 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model.baseline import baseline
 from model.data import load_datasets
-from model.data.records import RetrievalSet
 from model.errors import ParameterError, SelvedgeError
 from model.evaluation.cli import calibrate, evaluate
-from model.evaluation.evaluate import evaluate_model
-from model.evaluation.settings import Settings
-from model.mga import MGA
+from model.evaluation.validation import validate
 from model.recipes import RECIPES, get_recipe
 from model.train import Watch, train
 
@@ -83,16 +80,6 @@ def train_command(
             watch=watch,
         )
     typer.echo(path)
-
-
-def validate(model: MGA, held_out: RetrievalSet) -> dict[str, float]:
-    """R@1 and mAP of held-out items: by the global score, and fused over 50 candidates."""
-    found = evaluate_model(model, held_out, Settings.quick())
-    figures: dict[str, float] = {}
-    for row in found.rows:
-        for metric in ("R@1", "mAP"):
-            figures[f"{row.scores} {metric}"] = round(row.metrics[metric].value, 5)
-    return figures
 
 
 def main() -> None:

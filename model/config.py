@@ -155,6 +155,13 @@ PRESETS: dict[str, ModelConfig] = {
         _fine("mga-r50", "resnet50v2_trunk", 320, _FIND_THE_QUERY),
         _fine("mga-mobile", "mobilenetv2_100", 320),
         ModelConfig(
+            preset="mga-mini",
+            backbone=BackboneOptions(name="small_resnet", strides=(16, 8, 4), grid_stride=16),
+            aggregator=AggregatorOptions(num_tokens=4, token_dim=32),
+            alignment=AlignmentOptions(num_heads=2),
+            preprocessing=Preprocessing(image_size=96),
+        ),
+        ModelConfig(
             preset="tiny",
             backbone=BackboneOptions(name="tiny"),
             aggregator=AggregatorOptions(num_tokens=4, token_dim=16),

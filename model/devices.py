@@ -1,5 +1,6 @@
 """The one `device` setting: auto, cpu, cuda or cuda:N; and who computes in bfloat16."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -46,5 +47,5 @@ def in_bfloat16(amp: Amp, kind: str) -> bool:
 
 def _has_matrix_units() -> bool:
     # torch before 2.10 cannot say; it then counts as no.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("amx_bf16", False))

@@ -76,3 +76,26 @@ def triplet_loss(
     if not len(positive):
         return scores.sum() * 0.0
     return F.relu(margin - positive + negative).mean()
+
+
+def softmax_loss(
+    scores: Tensor, items: Tensor, *, scale: float = 16.0, valid: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of each pair of one item against all negatives of its anchor.
+
+    Where `triplet_loss` looks at one triplet an anchor, this weighs every pair of the batch
+    by its score: from random weights it learns several times faster. 0 when no anchor has
+    both a positive and a negative.
+    """
+    valid = torch.ones_like(items, dtype=torch.bool) if valid is None else valid
+    seen = valid[:, None] & valid[None]
+    same = items[:, None] == items[None]
+    itself = torch.eye(len(items), dtype=torch.bool, device=items.device)
+    negative = seen & ~same
+    positive = seen & same & ~itself & negative.any(1, keepdim=True)
+    if not bool(positive.any()):
+        return scores.sum() * 0.0
+    logits = scale * scores
+    # Not -inf: rows of invalid anchors have no negative, and would be NaN backward.
+    against = logits.masked_fill(~negative, -1e9).logsumexp(1, keepdim=True)  # (B, 1)
+    return F.softplus(against - logits)[positive].mean()

@@ -41,8 +41,18 @@ class Recipe(BaseModel):
     decay: float = Field(default=0.1, gt=0, le=1)
     # Epochs with the identity loss alone before triplets join: random tokens mislead mining.
     identity_epochs: int = Field(default=5, ge=0)
+    identity_weight: float = Field(default=1.0, ge=0)
+    # Epochs in which triplets are formed on S_global alone before tokens join: all pairs of a
+    # batch through ATA can cost more than a small backbone.
+    global_epochs: int = Field(default=0, ge=0)
     triplet_weight: float = Field(default=1.0, ge=0)
+    # hinge: the hardest triplet of each anchor (the paper); softmax: every pair against all
+    # negatives of the batch, which learns faster from random weights.
+    triplet: Literal["hinge", "softmax"] = "hinge"
+    # Of the hinge.
     margin: float = Field(default=0.2, ge=0)
+    # Of the softmax: scores times this are logits.
+    sharpness: float = Field(default=16.0, gt=0)
     alpha: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     # 0: plain classifier; above: CosFace margin on cosines.
@@ -131,6 +141,25 @@ RECIPES: dict[str, Recipe] = {
             learning_rate=1e-3,
             head_rate_factor=1.0,
             epochs=1,
+        ),
+        Recipe(
+            name="mini",
+            preset="mga-mini",
+            epochs=9,
+            batch_items=32,
+            batch_photos=2,
+            optimiser="adamw",
+            learning_rate=3e-3,
+            warmup_epochs=0.5,
+            schedule="cosine",
+            identity_epochs=0,
+            identity_weight=0.1,
+            global_epochs=6,
+            triplet="softmax",
+            label_smoothing=0.0,
+            freeze_batch_norm=False,
+            augment="none",
+            validate_every=3,
         ),
         Recipe(
             name="quick",

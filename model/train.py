@@ -36,7 +36,7 @@ from model.errors import TrainingError
 from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
 from model.initialise import initialise
-from model.losses import IdentityLoss, triplet_loss
+from model.losses import IdentityLoss, softmax_loss, triplet_loss
 from model.mga import MGA
 from model.mining import find_alike
 from model.preprocessing import Preprocessing
@@ -214,7 +214,7 @@ def _train_epoch(
     recipe: Recipe, run: Run, loader: Loader, epoch: int, out: Path, watch: Watch | None
 ) -> float:
     """One pass over the items; returns the mean loss."""
-    _set_training(run.model, recipe.freeze_batch_norm)
+    set_training(run.model, recipe.freeze_batch_norm)
     total = 0.0
     for loaded in loader.batches(epoch):
         step = loaded.batch.step
@@ -264,15 +264,18 @@ def compute_loss(
         contrast: Tensor = run.criterion(model, described.every(2, 0), described.every(2, 1))
         return contrast
     necked = model.neck(model.pool(features.final.float()))  # (B, D)
-    loss: Tensor = run.criterion(necked[valid], items[valid])
+    loss: Tensor = recipe.identity_weight * run.criterion(necked[valid], items[valid])
     if recipe.loss == "identity" or epoch < recipe.identity_epochs:
         return loss
     unit = nn.functional.normalize(necked, dim=-1)
     scores = unit @ unit.mT  # (B, B)
-    if recipe.loss == "multi-granular":
+    if recipe.loss == "multi-granular" and epoch >= recipe.global_epochs:
         tokens = model.tokens(features)
         scores = fuse(scores, model.alignment.score_among(tokens), recipe.alpha)
-    triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
+    if recipe.triplet == "softmax":
+        triplet = softmax_loss(scores, items, scale=recipe.sharpness, valid=valid)
+    else:
+        triplet = triplet_loss(scores, items, margin=recipe.margin, valid=valid)
     return loss + recipe.triplet_weight * triplet
 
 
@@ -296,7 +299,7 @@ def _find_alike(
     return alike
 
 
-def _set_training(model: MGA, freeze_batch_norm: bool) -> None:
+def set_training(model: MGA, freeze_batch_norm: bool) -> None:
     """Train mode, with the backbone's batch norms kept as they are where that is asked for."""
     model.train()
     if freeze_batch_norm:

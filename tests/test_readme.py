@@ -17,7 +17,7 @@ from service.schemas import SearchAnswer
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = {"model", "indexer", "service", "stitch"}
+PROGRAMS = {"benchmarks", "indexer", "model", "service", "stitch"}
 
 
 def find_blocks(text: str, language: str) -> list[str]:

@@ -40,6 +40,7 @@ def test_floor_and_loop_are_timed_in_the_same_rounds(data: DataSet) -> None:
     assert len(found.floor) == len(found.loop) == 3
     shares = sorted(b / a for a, b in zip(found.floor, found.loop, strict=True))
     assert found.ratio == shares[1]
+    assert all(0 <= share < 1 for share in found.waiting)
 
 
 def test_a_data_set_too_small_to_time_is_a_sentence(data: DataSet) -> None:
@@ -66,6 +67,7 @@ def test_the_command_prints_a_table_and_writes_json_where_asked(
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.output
     assert "loop / floor" in done.stdout
+    assert "waits for data" in done.stdout
     assert "1,128 pairs" in done.stdout
     written = json.loads(out.read_text())
     assert written["pairs"] == {"pairs": 1128, "mebibytes": 5.0, "seconds": 0.1}

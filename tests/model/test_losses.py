@@ -1,12 +1,13 @@
 """Losses against plain loops, mining against examples worked by hand."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from model.errors import ParameterError
-from model.losses import IdentityLoss, hardest, triplet_loss
+from model.losses import IdentityLoss, hardest, softmax_loss, triplet_loss
 from tests import reference
 
 ITEMS = torch.tensor([0, 0, 1, 1])
@@ -39,10 +40,33 @@ def test_padding_images_neither_search_nor_are_found() -> None:
     torch.testing.assert_close(negative, torch.tensor([0.1, 0.3]))
 
 
+def test_the_softmax_weighs_every_pair_against_all_negatives_of_its_anchor() -> None:
+    total = 0.0
+    for anchor, other, negatives in (
+        (0, 1, (2, 3)),
+        (1, 0, (2, 3)),
+        (2, 3, (0, 1)),
+        (3, 2, (0, 1)),
+    ):
+        row = [math.exp(5.0 * value) for value in SCORES[anchor].tolist()]
+        total -= math.log(row[other] / (row[other] + sum(row[n] for n in negatives))) / 4
+    assert softmax_loss(SCORES, ITEMS, scale=5.0).item() == pytest.approx(total)
+
+
+def test_padding_images_take_no_part_in_the_softmax() -> None:
+    valid = torch.tensor([True, True, False, True])
+    expected = [math.log1p(math.exp(5.0 * (0.1 - 0.6))), math.log1p(math.exp(5.0 * (0.3 - 0.6)))]
+    found = softmax_loss(SCORES, ITEMS, scale=5.0, valid=valid)
+    assert found.item() == pytest.approx(sum(expected) / 2)
+
+
+@pytest.mark.parametrize("ranking", [triplet_loss, softmax_loss])
 @pytest.mark.parametrize("items", [[0, 1, 2, 3], [0, 0, 0, 0]])
-def test_without_any_triplet_the_loss_is_zero_and_still_has_a_gradient(items: list[int]) -> None:
+def test_without_any_triplet_the_loss_is_zero_and_still_has_a_gradient(
+    items: list[int], ranking: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+) -> None:
     scores = SCORES.clone().requires_grad_()
-    loss = triplet_loss(scores, torch.tensor(items))
+    loss = ranking(scores, torch.tensor(items))
     loss.backward()
     assert loss.item() == 0.0
     assert (scores.grad == 0).all()

@@ -58,7 +58,12 @@ def test_a_run_writes_a_checkpoint_its_record_and_a_log(data: DataSet, tmp_path:
     assert {row["global R@1"] for row in rows} == {"0.5"}
 
 
-def test_a_run_that_was_stopped_ends_with_the_same_weights(data: DataSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("amp", ["off", "on"])
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
+    data: DataSet, tmp_path: Path, amp: str
+) -> None:
+    recipe = QUICK.changed(amp=amp)
+
     class Killed(Exception):
         pass
 
@@ -66,10 +71,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(data: DataSet, tmp_pa
         if (epoch, step) == (1, 1):
             raise Killed
 
-    whole = weights(train(QUICK, data, tmp_path / "whole"))
+    whole = weights(train(recipe, data, tmp_path / "whole"))
     with pytest.raises(Killed):
-        train(QUICK, data, tmp_path / "cut", watch=kill)
-    resumed = weights(train(QUICK, data, tmp_path / "cut", resume=True))
+        train(recipe, data, tmp_path / "cut", watch=kill)
+    resumed = weights(train(recipe, data, tmp_path / "cut", resume=True))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
@@ -194,6 +199,35 @@ def test_each_loss_trains_the_parts_it_reaches(loss: str) -> None:
     assert (id(run.model.aggregators[0].centres) in optimised) == (loss == "multi-granular")
 
 
+def test_tokens_join_the_triplets_after_the_global_epochs() -> None:
+    recipe = QUICK.changed(identity_epochs=0, global_epochs=1)
+    run = start_run(recipe, initialise(get_preset("tiny")).model, 2)
+    pixels = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    items, valid = torch.tensor([0, 0, 1, 1]), torch.ones(4, dtype=torch.bool)
+    for epoch, reached in ((0, False), (1, True)):
+        torch.autograd.backward(compute_loss(recipe, run, pixels, items, valid, epoch))
+        assert (run.model.aggregators[0].centres.grad is not None) == reached
+
+
+@pytest.mark.parametrize(("amp", "kind"), [("on", torch.bfloat16), ("off", torch.float32)])
+def test_amp_reaches_the_backbone_and_not_the_scores(
+    amp: str, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = QUICK.changed(identity_epochs=0, amp=amp, triplet="softmax")
+    run = start_run(recipe, initialise(get_preset("tiny")).model, 2)
+    seen: list[torch.dtype] = []
+    run.model.backbone.register_forward_hook(lambda _m, _i, out: seen.append(out.final.dtype))
+
+    def watch(scores: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        seen.append(scores.dtype)
+        return scores.sum()
+
+    monkeypatch.setattr("model.train.softmax_loss", watch)
+    items, valid = torch.tensor([0, 0, 1, 1]), torch.ones(4, dtype=torch.bool)
+    compute_loss(recipe, run, torch.randn(4, 3, 64, 64), items, valid, epoch=0)
+    assert seen == [kind, torch.float32]
+
+
 def test_weight_decay_spares_biases_norms_and_centres() -> None:
     recipe = get_recipe("paper").changed(preset="tiny")
     run = start_run(recipe, initialise(get_preset("tiny")).model, 2)
@@ -215,5 +249,5 @@ def test_every_recipe_names_a_preset_that_exists(recipe: Recipe) -> None:
 def test_a_bad_choice_names_itself() -> None:
     with pytest.raises(ParameterError, match="epochs is 0"):
         get_recipe("paper").changed(epochs=0)
-    with pytest.raises(ParameterError, match="choose one of paper, shop, quick"):
+    with pytest.raises(ParameterError, match="choose one of paper, shop, mini, quick"):
         get_recipe("huge")
