@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model.devices import Amp
 from model.errors import ParameterError
 
+Frozen = Literal["none", "backbone", "all"]
 Loss = Literal["identity", "triplet", "multi-granular", "contrastive"]
 
 
@@ -59,7 +60,8 @@ class Recipe(BaseModel):
     identity_margin: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: float = Field(default=1.0, gt=0)
     # Batches of 12 items are no fair sample: their statistics would replace ImageNet's.
-    freeze_batch_norm: bool = True
+    # all: those of FGA and the neck too, whose statistics were fitted on many photos.
+    freeze_batch_norm: Frozen = "backbone"
     # alignment: only ATA's blocks learn; the rest stays as it started.
     trains: Literal["all", "alignment"] = "all"
     # Pixels a side in training; None: the preset's. Smaller is faster, and served larger.
@@ -113,6 +115,7 @@ _CONTRASTIVE = Recipe(
     schedule="cosine",
     identity_epochs=0,
     alpha=0.1,
+    freeze_batch_norm="all",
     ema=0.99,
     image_size=224,
     together=4,
@@ -157,7 +160,7 @@ RECIPES: dict[str, Recipe] = {
             global_epochs=6,
             triplet="softmax",
             label_smoothing=0.0,
-            freeze_batch_norm=False,
+            freeze_batch_norm="none",
             augment="none",
             validate_every=3,
         ),
@@ -171,7 +174,7 @@ RECIPES: dict[str, Recipe] = {
             warmup_epochs=0.5,
             schedule="cosine",
             identity_epochs=1,
-            freeze_batch_norm=False,
+            freeze_batch_norm="none",
             amp="off",
         ),
     )

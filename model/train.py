@@ -40,7 +40,7 @@ from model.losses import IdentityLoss, softmax_loss, triplet_loss
 from model.mga import MGA
 from model.mining import find_alike
 from model.preprocessing import Preprocessing
-from model.recipes import Recipe
+from model.recipes import Frozen, Recipe
 from model.trainstate import (
     Run,
     claim_folder,
@@ -299,13 +299,13 @@ def _find_alike(
     return alike
 
 
-def set_training(model: MGA, freeze_batch_norm: bool) -> None:
-    """Train mode, with the backbone's batch norms kept as they are where that is asked for."""
+def set_training(model: MGA, freeze_batch_norm: Frozen) -> None:
+    """Train mode, with those batch norms kept as they are for which that is asked."""
     model.train()
-    if freeze_batch_norm:
-        for module in model.backbone.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+    kept = {"none": nn.Module(), "backbone": model.backbone, "all": model}[freeze_batch_norm]
+    for module in kept.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.eval()
 
 
 @torch.no_grad()

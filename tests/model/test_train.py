@@ -178,7 +178,7 @@ def test_the_papers_schedule_falls_tenfold_at_epochs_40_and_70() -> None:
 
 
 def test_frozen_batch_norm_keeps_its_statistics(data: DataSet, tmp_path: Path) -> None:
-    recipe = QUICK.changed(freeze_batch_norm=True, epochs=1, fit_centres=False)
+    recipe = QUICK.changed(freeze_batch_norm="backbone", epochs=1, fit_centres=False)
     start = initialise(get_preset("tiny"), "random", recipe.seed).model.state_dict()
     end = weights(train(recipe, data, tmp_path))
     name = "backbone.net.bn1.running_mean"
@@ -249,5 +249,7 @@ def test_every_recipe_names_a_preset_that_exists(recipe: Recipe) -> None:
 def test_a_bad_choice_names_itself() -> None:
     with pytest.raises(ParameterError, match="epochs is 0"):
         get_recipe("paper").changed(epochs=0)
-    with pytest.raises(ParameterError, match="choose one of paper, shop, mini, quick"):
+    with pytest.raises(
+        ParameterError, match="choose one of paper, shop, contrastive, alignment, mini, quick"
+    ):
         get_recipe("huge")

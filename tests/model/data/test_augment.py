@@ -10,7 +10,9 @@ from model.data.augment import (
     close_up,
     draw_view,
     instance_view,
+    item_view,
     plain_view,
+    query_view,
     relight,
     train_view,
     two_views,
@@ -39,7 +41,7 @@ def make_shirt():
     return image
 
 
-@pytest.mark.parametrize("view", [plain_view, train_view, instance_view])
+@pytest.mark.parametrize("view", [plain_view, train_view, instance_view, query_view, item_view])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_view_is_a_square_of_bytes(view, size):
     for seed in range(6):
@@ -47,7 +49,7 @@ def test_every_view_is_a_square_of_bytes(view, size):
         assert (pixels.shape, pixels.dtype) == ((64, 64, 3), np.uint8)
 
 
-@pytest.mark.parametrize("view", [train_view, instance_view])
+@pytest.mark.parametrize("view", [train_view, instance_view, query_view, item_view])
 def test_equal_seeds_give_equal_views_and_others_do_not(view):
     photo = make_photo()
     assert np.array_equal(view(photo, SMALL, rng(1)), view(photo, SMALL, rng(1)))
@@ -112,6 +114,21 @@ def test_light_changes_every_photo_but_hardly_its_hue():
     for seed in range(30):
         r, g, b = np.asarray(relight(red, rng(seed)), int)[0, 0]
         assert r > 1.5 * max(g, b)
+
+
+def test_no_strength_leaves_the_light_as_it_is():
+    photo = make_photo()
+    assert np.array_equal(np.asarray(relight(photo, rng(), 0.0)), np.asarray(photo))
+
+
+def test_an_items_view_is_nearly_the_whole_photo():
+    image = Image.new("RGB", (640, 640), "navy")
+    image.paste("red", (60, 60, 580, 580))
+    for seed in range(20):
+        pixels = item_view(image, Preprocessing(image_size=640), rng(seed))
+        assert (pixels[300:340, 300:340] == (255, 0, 0)).all()
+        red = (pixels == (255, 0, 0)).all(-1).mean()
+        assert 0.6 < red < 0.95  # .66 of the photo is red
 
 
 def test_a_warp_keeps_the_size_and_moves_the_picture():

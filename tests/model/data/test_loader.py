@@ -29,9 +29,9 @@ def photos(tmp_path):
     ]
 
 
-def make_loader(photos, workers=2, views=False, **more):
+def make_loader(photos, workers=2, views=False, chosen=None, **more):
     sampler = ItemSampler(photos, num_items=3, num_photos=2, seed=5, views=views)
-    return Loader(photos, sampler, SMALL, workers=workers, **more)
+    return Loader(photos, sampler, SMALL, views=chosen, workers=workers, **more)
 
 
 @pytest.mark.parametrize("views", [False, True])
@@ -65,7 +65,7 @@ def test_the_same_photo_looks_otherwise_in_the_next_epoch(photos):
 
 
 def test_without_augmentation_the_pixels_are_those_of_serving(photos):
-    for loaded in make_loader(photos, views=[plain_view]).batches(0):
+    for loaded in make_loader(photos, chosen=[plain_view]).batches(0):
         for pixels, place in zip(loaded.pixels, loaded.batch.photos, strict=True):
             assert np.array_equal(pixels, prepare(read_photo(photos[place]), SMALL).pixels)
 
@@ -109,3 +109,13 @@ def test_no_more_batches_are_begun_than_prefetch_allows(photos, monkeypatch):
 def test_a_loader_without_workers_or_room_is_refused(photos, numbers):
     with pytest.raises(ParameterError, match="expected 1 or more of both"):
         make_loader(photos, **numbers)
+
+
+def test_an_items_slots_are_divided_among_the_views(photos):
+    def black(image, preprocessing, rng):
+        return np.zeros((32, 32, 3), np.uint8)
+
+    loader = make_loader(photos, chosen=[black, plain_view])
+    for loaded in loader.batches(0):
+        assert not loaded.pixels[0::2].any()
+        assert loaded.pixels[1::2].any(axis=(1, 2, 3)).all()

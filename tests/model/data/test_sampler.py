@@ -119,3 +119,32 @@ def test_one_item_with_a_thousand_photos_does_not_fill_the_epoch():
 def test_a_batch_that_cannot_be_filled_is_refused(sizes, message):
     with pytest.raises(ParameterError, match=message):
         ItemSampler(UNEVEN, **sizes)
+
+
+def share_of_neighbours(sampler):
+    """How often an item has its nearest one (number ^ 1) in its batch."""
+    met = [
+        int(item) ^ 1 in set(batch.items.tolist())
+        for epoch in range(4)
+        for batch in sampler.batches(epoch)
+        for item in set(batch.items.tolist())
+    ]
+    return sum(met) / len(met)
+
+
+def test_items_that_look_alike_meet_in_a_batch():
+    photos = make_photos(*(2 for _ in range(80)))
+    alike = (np.arange(80) ^ 1)[:, None]
+    apart = ItemSampler(photos, num_items=8, num_photos=2)
+    together = ItemSampler(photos, num_items=8, num_photos=2, alike=alike, together=2)
+    assert share_of_neighbours(apart) < 0.3
+    assert share_of_neighbours(together) > 0.95
+
+
+def test_items_that_look_alike_take_no_photo_from_an_epoch():
+    alike = np.stack([np.roll(np.arange(10), -k)[:10] for k in range(1, 4)], axis=1)
+    sampler = ItemSampler(UNEVEN, num_items=4, num_photos=2, alike=alike, together=4)
+    seen = {int(p) for batch in sampler.batches(2) for p in batch.photos[batch.valid]}
+    assert len(seen) >= 0.9 * len(UNEVEN)
+    for batch in sampler.batches(2):
+        assert len(set(batch.items.tolist())) == 4
