@@ -4,7 +4,7 @@ N photos, P items and K photos of each in a batch; a group is K slots of one ite
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -114,16 +114,24 @@ class ItemSampler:
                     pile.append((item, self._group(item, rng)[0]))
         return piles
 
-    def _cluster(self, rng: np.random.Generator) -> Iterator[list[int]]:
+    def _cluster(self, rng: np.random.Generator) -> list[list[int]]:
         """Every item once, in clusters of items that look alike; alone without `alike`."""
         left = dict.fromkeys(rng.permutation(self.num_classes).tolist())
+        clusters: list[list[int]] = []
         while left:
             item = next(iter(left))
             near = [] if self._alike is None else self._alike[item].tolist()
             cluster = [item, *[other for other in near if other in left][: self._together - 1]]
             for member in cluster:
                 del left[member]
-            yield cluster
+            clusters.append(cluster)
+        if self._alike is not None:
+            # Items of many groups find a place while there is room in every batch.
+            clusters.sort(key=self._most_groups, reverse=True)
+        return clusters
+
+    def _most_groups(self, cluster: list[int]) -> int:
+        return max(_count_groups(self._domains[item], self.num_photos) for item in cluster)
 
     def _group(self, item: int, rng: np.random.Generator) -> list[Group]:
         """Cut an item's photos, shuffled, into groups of K."""

@@ -75,12 +75,13 @@ def test_the_match_loss_asks_rows_and_columns() -> None:
 def test_a_run_learns_and_serves_at_the_presets_size(data: DataSet, tmp_path: Path) -> None:
     losses: list[float] = []
     path = train(
-        PAIRS.changed(epochs=6, learning_rate=2e-3),
+        PAIRS.changed(epochs=12, learning_rate=5e-4),
         data,
         tmp_path / "run",
         watch=lambda epoch, step, steps, loss: losses.append(loss),
     )
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    quarter = len(losses) // 4
+    assert sum(losses[-quarter:]) < 0.7 * sum(losses[:quarter])
     assert (tmp_path / "run" / ALIKE).is_file()
     model = initialise(get_preset("tiny"), str(path)).model
     assert model.config.preprocessing.image_size == 64
