@@ -23,16 +23,19 @@ class ContrastiveLoss(nn.Module):
     """Symmetric cross entropy (InfoNCE; as in CLIP) over a batch of matching pairs.
 
     On the token score, and with half the weight on each level alone and on the global
-    score; each kind of score has its own learned scale.
+    score; each kind of score has its own learned scale. With `stage_one`, pairs go through
+    ATA's blocks, even while those change nothing yet: so they can learn.
     """
 
-    def __init__(self, num_levels: int) -> None:
+    def __init__(self, num_levels: int, *, stage_one: bool = False) -> None:
         super().__init__()
+        self.stage_one = stage_one
         self.log_scale = nn.Parameter(torch.full((num_levels + 2,), START_SCALE).log())
 
     def forward(self, model: MGA, queries: ImageFeatures, items: ImageFeatures) -> Tensor:
         """Mean loss of B queries and B items; the same place is the same garment."""
-        levels = score_levels(model.alignment, queries.token_set, items.token_set)
+        sides = queries.token_set, items.token_set
+        levels = score_levels(model.alignment, *sides, stage_one=self.stage_one)
         tokens = levels @ model.alignment.level_weight[: levels.shape[-1]]
         whole = queries.global_feature @ items.global_feature.mT
         scales = self.log_scale.exp().clamp(max=MAX_SCALE)
@@ -47,14 +50,17 @@ def match_loss(logits: Tensor) -> Tensor:
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.mT, right)) / 2
 
 
-def score_levels(alignment: TokenAlignment, queries: TokenSet, items: TokenSet) -> Tensor:
+def score_levels(
+    alignment: TokenAlignment, queries: TokenSet, items: TokenSet, *, stage_one: bool = False
+) -> Tensor:
     """Level scores of all (B, L, M, d) queries with all (K, L, M, d) items: (B, K, L).
 
     While stage one changes nothing, tokens are compared as they are, by a few matrix
-    products; otherwise every pair goes through the blocks.
+    products; otherwise, or with `stage_one`, every pair goes through the blocks.
     """
+    bare = not stage_one and not alignment.has_stage_one()
     with torch.autocast(queries.tokens.device.type, enabled=False):
-        if not alignment.has_stage_one() and alignment.options.reduction == "mean":
+        if bare and alignment.options.reduction == "mean":
             return compare_bare(alignment, queries, items)
         prepared = alignment.prepare(items).map(lambda x: x.expand(len(queries.tokens), *x.shape))
         return alignment.level_scores(alignment.prepare(queries), prepared)

@@ -160,7 +160,8 @@ def start_run(recipe: Recipe, model: MGA, num_items: int) -> Run:
 
 def _make_criterion(recipe: Recipe, model: MGA, num_items: int) -> IdentityLoss | ContrastiveLoss:
     if recipe.loss == "contrastive":
-        return ContrastiveLoss(model.config.num_levels)
+        stage_one = recipe.trains == "alignment"
+        return ContrastiveLoss(model.config.num_levels, stage_one=stage_one)
     return IdentityLoss(
         num_items,
         model.backbone.final_channels,
