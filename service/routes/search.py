@@ -18,6 +18,7 @@ router = APIRouter(tags=["search"], route_class=GuardedRoute, dependencies=[Secu
     summary="Search by photo",
     response_model=SearchAnswer,
     responses=describe_errors(
+        _400="a form that cannot be parsed",
         _401="a read key is needed, and missing or unknown",
         _408="the upload did not arrive in time",
         _413="too many bytes or pixels",
