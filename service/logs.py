@@ -72,6 +72,10 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
                 "uvicorn": {"level": "WARNING"},
                 "PIL": {"level": "WARNING"},
                 "faiss": {"level": "WARNING"},
+                # They print addresses, which may be signed ones, and every part of a form.
+                "httpx": {"level": "WARNING"},
+                "httpcore": {"level": "WARNING"},
+                "python_multipart": {"level": "WARNING"},
             },
         }
     )
