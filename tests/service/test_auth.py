@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, Security
 from pydantic import SecretStr
 from starlette.formparsers import MultiPartParser
 from starlette.testclient import TestClient
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from service.__main__ import cli
 from service.app import create_app
-from service.auth import KeyRing
+from service.auth import GuardedRoute, KeyRing, require_write
 from service.errors import Refused
 from service.settings import Settings
 from tests.service.fake_engine import FakeEngine
@@ -199,3 +200,28 @@ def test_an_unusable_key_file_is_a_sentence(
     assert result.exit_code == 2
     assert expected in result.stderr
     assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [(None, "key_missing"), (STRANGE, "key_unknown"), (READ, "key_read_only"), (WRITE, "200")],
+)
+def test_a_route_that_writes_names_its_guard_and_needs_no_more(
+    settings: Settings, key: str | None, expected: str
+) -> None:
+    keys = {"read_keys": SecretStr(READ), "write_keys": SecretStr(WRITE)}
+    app = create_app(settings.model_copy(update=keys), FakeEngine())
+    router = APIRouter(route_class=GuardedRoute, dependencies=[Security(require_write)])
+    router.add_api_route("/change", lambda: {"error": {"code": "200"}}, methods=["POST"])
+    app.include_router(router)
+    response = TestClient(app).post("/change", headers={"x-api-key": key} if key else {})
+    assert response.json()["error"]["code"] == expected
+
+
+def test_writing_is_off_without_write_keys(settings: Settings) -> None:
+    app = create_app(settings, FakeEngine())
+    router = APIRouter(route_class=GuardedRoute, dependencies=[Security(require_write)])
+    router.add_api_route("/change", lambda: {}, methods=["POST"])
+    app.include_router(router)
+    response = TestClient(app).post("/change", headers={"x-api-key": WRITE})
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "writing_off")
