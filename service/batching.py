@@ -9,10 +9,12 @@ import logging
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from service.errors import Refused
@@ -123,7 +125,8 @@ class BatchQueue(Generic[T, R]):
             self._waiting.append(entry)
             self._start_worker()
             self._changed.notify_all()
-        entry.future.add_done_callback(lambda future: self._forget(entry, future))
+        # Weakly: an item must not live on in a circle with its own future.
+        entry.future.add_done_callback(partial(self._forget, weakref.ref(entry)))
         return entry.future
 
     def close(self, timeout_s: float = 10.0) -> None:
@@ -150,12 +153,13 @@ class BatchQueue(Generic[T, R]):
             self._threads.append(thread)
             thread.start()
 
-    def _forget(self, entry: _Entry[T, R], future: "Future[R]") -> None:
+    def _forget(self, find: "weakref.ref[_Entry[T, R]]", future: "Future[R]") -> None:
         """Give the place of a cancelled item to the next one."""
         if not future.cancelled():
             return
         with self._changed:
-            if entry in self._waiting:
+            entry = find()
+            if entry is not None and entry in self._waiting:
                 self._waiting.remove(entry)
         self._report_drop("cancelled")
 
@@ -220,6 +224,7 @@ class BatchQueue(Generic[T, R]):
         except BaseException as error:
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
+                del batch  # The traceback holds this frame, and the photo with it.
                 return
             logger.info("A batch of %d failed (%s); trying one by one.", len(batch), error)
             for entry in batch:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -62,8 +63,8 @@ class Searches:
             Refused: 429 when too many wait, 503 past the deadline or on shutdown.
             SelvedgeError: whatever the engine finds.
         """
-        future = self._open_queue().submit(job, deadline=self._find_deadline(deadline_ms))
-        return await _wait_while_present(request, future)
+        deadline = self._find_deadline(deadline_ms)
+        return await _wait_while_present(request, self._open_queue().submit(job, deadline=deadline))
 
     def close(self) -> None:
         """Answer what was accepted, refuse the rest."""
@@ -113,14 +114,26 @@ def choose_policy(settings: Settings, device: str) -> BatchPolicy:
 
 
 async def _wait_while_present(request: Request, future: "Future[SearchResult]") -> SearchResult:
-    waiting = asyncio.wrap_future(future)
+    # Not asyncio.wrap_future: it ties a knot that keeps photo and traceback until the next
+    # collection.
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(_: "Future[SearchResult]") -> None:
+        with suppress(RuntimeError):  # The loop may be closed by now.
+            loop.call_soon_threadsafe(arrived.set)
+
+    future.add_done_callback(wake)
     try:
-        while not (await asyncio.wait([waiting], timeout=PATIENCE_S))[0]:
-            if await request.is_disconnected():
+        while not future.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await arrived.wait()
+            if not future.done() and await request.is_disconnected():
                 raise Refused(499, "client_gone", "The client closed the connection.")
-        return waiting.result()
+        return future.result()
     finally:
-        waiting.cancel()
+        future.cancel()
+        del future  # The traceback of its error holds this frame.
 
 
 def _group(jobs: Sequence[SearchJob]) -> list[list[int]]:

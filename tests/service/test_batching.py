@@ -1,8 +1,10 @@
 """The queue: batches, refusals, cancelling, deadlines and shutdown, with items that are numbers."""
 
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -227,3 +229,30 @@ def test_lines_written_in_the_worker_carry_the_request_id(
             queue.submit(1).result(WAIT_S)
             current_request_id.reset(token)
     assert seen == ["shop-1", "shop-2"]
+
+
+@pytest.mark.parametrize("item", [1, -1])
+def test_an_item_is_forgotten_once_it_is_answered(owner: Owner, item: int) -> None:
+    """At once, not when the garbage is collected: a crowd of bad photos must not pile up."""
+    queue: BatchQueue[Photo, int] = BatchQueue(
+        lambda photos: owner([photo.number for photo in photos]), BatchPolicy()
+    )
+    photo = Photo(item)
+    seen = weakref.ref(photo)
+    gc.disable()
+    try:
+        future = queue.submit(photo)
+        del photo
+        queue.close()
+        assert future.done()
+        future = None
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+class Photo:
+    """Something that can be weakly referred to."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
