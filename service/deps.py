@@ -1,4 +1,7 @@
-"""Named dependency types: what a handler may ask for."""
+"""Named dependency types: what a handler may ask for.
+
+All of them are `async`: FastAPI would send a plain function to another thread and back.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -12,6 +15,9 @@ from service.metrics import Metrics
 from service.schemas import SearchAnswer
 from service.searches import Searches, SearchJob
 from service.settings import Settings
+
+# More take milliseconds to print, which is too long for the event loop.
+FEW_HITS = 50
 
 RunSearch = Callable[[SearchJob], Awaitable[Response]]
 
@@ -28,25 +34,25 @@ DeadlineHeader = Annotated[
 ]
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """Return the settings of this app."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def get_engine(request: Request) -> EngineLike:
+async def get_engine(request: Request) -> EngineLike:
     """Return the engine, or refuse with 503 while there is none."""
     slot: EngineSlot = request.app.state.slot
     return slot.get()
 
 
-def get_metrics(request: Request) -> Metrics:
+async def get_metrics(request: Request) -> Metrics:
     """Return the counters of this app."""
     metrics: Metrics = request.app.state.metrics
     return metrics
 
 
-def get_search_runner(
+async def get_search_runner(
     request: Request,
     engine: Annotated[EngineLike, Depends(get_engine)],
     metrics: Annotated[Metrics, Depends(get_metrics)],
@@ -59,7 +65,8 @@ def get_search_runner(
         result = await searches.run(request, job, deadline_ms)
         metrics.observe_stages(result.timings_ms)
         request.state.timings_ms = result.timings_ms
-        # A thousand hits take milliseconds to print: not on the event loop.
+        if len(result.hits) <= FEW_HITS:
+            return _print_answer(result)
         return await run_in_threadpool(_print_answer, result)
 
     return run
