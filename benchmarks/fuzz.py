@@ -177,8 +177,7 @@ def _read_memory(client: httpx.Client) -> float:
         text = client.get("/metrics").raise_for_status().text
     except httpx.HTTPError as error:
         raise ParameterError(
-            f"{client.base_url} does not answer /metrics ({error}); start the service, "
-            "check --url"
+            f"{client.base_url} does not answer /metrics ({error}); start the service, check --url"
         ) from error
     found = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
     return float(found[1]) / 1e6 if found else float("nan")
