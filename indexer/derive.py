@@ -63,23 +63,28 @@ def open_recall(
     return DeltaRecall(index, products=index.products)
 
 
-def load_recall(root: Path, manifest: Manifest, store: Store) -> DeltaRecall | None:
-    """Load the stored recall index and add what it lacks; None when it has to be built anew."""
+def load_recall(
+    root: Path, manifest: Manifest, store: Store, most_changed: float = _MOST_CHANGED
+) -> DeltaRecall | None:
+    """Load the stored recall index and add what it lacks.
+
+    None when it is missing or damaged, or lacks more than this share of the items.
+    """
     stored = RecallIndex.load_any(manifest.files(root), manifest.fingerprint)
     if stored is None:
         return None
     index, version = stored
     if version == store.version:
         return DeltaRecall(index, products=index.products)
-    if version > store.version or is_far_behind(store, version):
+    if version > store.version or is_far_behind(store, version, most_changed):
         return None
     recall = catch_up_recall(index, version, manifest, store, count_products(store))
     return recall if len(recall) == store.count() else None
 
 
-def is_far_behind(store: Store, since: int) -> bool:
+def is_far_behind(store: Store, since: int, most_changed: float = _MOST_CHANGED) -> bool:
     """True when so much changed since a version that building anew is cheaper."""
-    return store.count_changed(since) > _MOST_CHANGED * store.count()
+    return store.count_changed(since) > most_changed * store.count()
 
 
 def catch_up_recall(

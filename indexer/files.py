@@ -116,11 +116,12 @@ def sync_written(folder: Path, since_ns: int) -> None:
     """Bring what was written below a folder after a time (`time.time_ns()`) onto the disk."""
     with storage_errors(folder, "writing to"):
         for parent, _, names in os.walk(folder):
-            changed = [path for name in names if _is_newer(path := Path(parent, name), since_ns)]
+            paths = [os.path.join(parent, name) for name in names]
+            changed = [path for path in paths if _is_newer(path, since_ns)]
             for path in changed:
                 _sync(path)
             if changed:
-                _sync(Path(parent))
+                _sync(parent)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -254,15 +255,15 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _is_newer(path: Path, since_ns: int) -> bool:
+def _is_newer(path: str, since_ns: int) -> bool:
     try:
         # The clock of file times is coarser than the one of the process.
-        return path.stat().st_mtime_ns >= since_ns - 50_000_000
+        return os.stat(path).st_mtime_ns >= since_ns - 50_000_000
     except FileNotFoundError:
         return False
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path | str) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

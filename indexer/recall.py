@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from indexer.files import IndexFiles, storage_errors, write_atomic, write_text_atomic
+from indexer.files import IndexFiles, write_atomic, write_text_atomic
 from indexer.protocols import Recalled
 from model.errors import ParameterError, StorageError
 
@@ -134,9 +134,12 @@ class RecallIndex:
 
     def save(self, files: IndexFiles, version: int, fingerprint: str) -> None:
         """Store the index and tie it to a version; at no moment a tie covers other bytes."""
-        with storage_errors(files.recall_tie, "writing"):
+
+        def write(path: Path) -> None:
+            faiss.write_index(self._index, str(path))
             files.recall_tie.unlink(missing_ok=True)
-        write_atomic(files.recall, lambda path: _write(self._index, path))
+
+        write_atomic(files.recall, write)
         tie = RecallTie(
             version=version,
             fingerprint=fingerprint,
@@ -213,10 +216,6 @@ def _read_cell(cells: Any, cell: int) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     rows: NDArray[np.int64] = _faiss.rev_swig_ptr(cells.get_ids(cell), size).copy()
     return rows
-
-
-def _write(index: Any, path: Path) -> None:
-    faiss.write_index(index, str(path))
 
 
 def _is_whole(path: Path, tie: RecallTie) -> bool:

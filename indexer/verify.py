@@ -75,7 +75,7 @@ class _Check:
         self._manifest, self._store = manifest, store
         self._files = manifest.files(root)
         self._photo_root = Path(manifest.source.photo_root)
-        self._recall = load_recall(root, manifest, store)
+        self._recall = load_recall(root, manifest, store, most_changed=1.0)
         self._ids: list[int] = []
         self.problems: list[str] = []
         self.photos_checked = self.photos_missing = 0

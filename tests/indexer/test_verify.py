@@ -1,6 +1,7 @@
 """A sound index has no problems, and each kind of damage has its sentence."""
 
 import json
+
 import pytest
 
 from indexer.build import build_gallery
