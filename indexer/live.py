@@ -142,6 +142,8 @@ class LiveGallery:
                 with self._mutex:
                     self._catch_up()
                     self._publish(merge_files(self.current(), whole=index))
+                    if is_merge_due(self.current(), self._options):
+                        self._publish(merge_files(self.current(), whole=True))
                     self._clear()
             self._last_maintenance = datetime.now(UTC)
             return True
@@ -242,7 +244,8 @@ class LiveGallery:
         self._history.publish(snapshot)
         threads = self._threads
         due = is_index_due(snapshot, self._options) or is_merge_due(snapshot, self._options)
-        if threads and due:
+        # What failed is tried again at its interval, not at every write.
+        if threads and due and "maintenance" not in self._errors:
             threads[-1].wake()
 
     def _renew_index(self) -> None:

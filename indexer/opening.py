@@ -51,7 +51,7 @@ def catch_up(
     newest = snapshot.store.find_newest_version()
     if newest == since:
         return None
-    store = Store.open(snapshot.store.path)
+    store = snapshot.store.branch_newest()
     if newest < since or is_far_behind(store, since):
         return open_newest(root, plan, options, generation)
     return _advance(opened, store, options) or open_newest(root, plan, options, generation)

@@ -173,6 +173,11 @@ class Store:
         with self._reading():
             return Store(self.path, self._dataset.checkout_version(self.version))
 
+    def branch_newest(self) -> "Store":
+        """The newest version on the disk."""
+        with self._reading():
+            return Store(self.path, self._open_newest())
+
     def count_files(self) -> int:
         """Count the files that a scan has to open."""
         return len(self._dataset.get_fragments())
@@ -181,7 +186,11 @@ class Store:
         """Commit new items as one version; `note` is kept with the commit."""
         with storage_errors(self.path, "writing to"):
             self._dataset = lance.write_dataset(
-                table, self.path, mode="append", transaction_properties=note
+                table,
+                self.path,
+                mode="append",
+                transaction_properties=note,
+                session=self._dataset.session(),
             )
 
     def upsert(self, table: pa.Table) -> None:
@@ -189,13 +198,13 @@ class Store:
         with storage_errors(self.path, "writing to"):
             merge = self._dataset.merge_insert("item_id")
             merge.when_matched_update_all().when_not_matched_insert_all().execute(table)
-            self._dataset = lance.dataset(self.path)
+            self._dataset = self._open_newest()
 
     def delete(self, item_ids: Sequence[str]) -> None:
         """Commit the removal of these items as one version."""
         with storage_errors(self.path, "writing to"):
             self._dataset.delete(_is_one_of(item_ids))
-            self._dataset = lance.dataset(self.path)
+            self._dataset = self._open_newest()
 
     def read_note(self) -> dict[str, str]:
         """Read the note of the newest commit."""
@@ -219,7 +228,7 @@ class Store:
                 self._dataset.create_scalar_index("item_id", "BTREE")
             else:
                 self._dataset.optimize.optimize_indices()
-            self._dataset = lance.dataset(self.path)
+            self._dataset = self._open_newest()
 
     def clear_old_versions(self) -> None:
         """Delete versions before the newest, and files of killed commits, unless they are read."""
@@ -237,6 +246,10 @@ class Store:
     def sync(self) -> None:
         """Bring what was committed since `branch` onto the disk: it outlives a power cut."""
         sync_written(self.path, self._opened_ns)
+
+    def _open_newest(self) -> Any:
+        """Open the newest version with the caches of this one."""
+        return lance.dataset(self.path, session=self._dataset.session())
 
     def _reading(self) -> AbstractContextManager[None]:
         return storage_errors(self.path, "reading")

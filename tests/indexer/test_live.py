@@ -241,6 +241,20 @@ def _fill(path: Path) -> None:
             return
 
 
+@pytest.mark.parametrize("change", ["add", "replace", "remove"])
+def test_a_change_is_on_the_disk_before_it_is_acknowledged(live, monkeypatch, change):
+    synced: list[str] = []
+    monkeypatch.setattr("indexer.files._sync", lambda path: synced.append(str(path)))
+    if change == "remove":
+        live.remove(["part0/0000.jpg"])
+    else:
+        getattr(live, change)([item("part0/0000.jpg", 60)])
+    dataset = live.current().root / "gallery.lance"
+    newest = max((dataset / "_versions").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    rows = "_deletions" if change == "remove" else "data"
+    assert {str(newest), str(dataset / "_versions"), str(dataset / rows)} <= set(synced)
+
+
 def test_a_start_after_a_kill_adds_what_the_stored_index_lacks(live, monkeypatch):
     live.add([item("a", 60), item("part0/0000.jpg", 61)])
     live.remove(["part0/0002.jpg"])
@@ -282,6 +296,27 @@ def test_many_small_files_are_merged(live):
     before = live.stats().files
     live.maintain(force=True)
     assert live.stats().files < before
+
+
+def test_files_too_large_for_a_small_merge_are_merged_whole(index, monkeypatch):
+    monkeypatch.setattr("indexer.maintenance._SMALL_FILE_ROWS", 1)
+    with open_gallery(index, min_delta=1000) as live:
+        for number in range(6):
+            live.add([item(f"n{number}", number)])
+        assert live.maintain()
+        assert not live.maintain()
+
+
+def test_an_index_in_cells_is_trained_anew_in_maintenance(index):
+    with open_gallery(index, exact_limit=10) as live:
+        live.add([item(f"n{number}", number) for number in range(150)])
+        live.maintain(force=True)
+        assert not live.current().recall_index.is_exact
+        live.replace([item("n7", 999)])
+        assert find(live, 999) == "n7"
+        live.maintain(force=True)
+        assert find(live, 999) == "n7"
+        assert sum(find(live, number) == f"n{number}" for number in range(20, 60)) > 35
 
 
 def test_old_versions_are_cleared_when_nobody_reads_them(index):

@@ -29,9 +29,10 @@ def wait_for(claim: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_searches_see_whole_states_during_writes_and_maintenance(index):
-    options = {"background": True, "maintain_s": 0.01, "watch_s": 0.02, "busy_wait_s": 30.0}
-    live = open_gallery(index, **options)
+@pytest.mark.parametrize("token_budget_mb", [0, 2048])
+def test_searches_see_whole_states_during_writes_and_maintenance(index, token_budget_mb):
+    options = {"background": True, "maintain_s": 0.01, "watch_s": 0.02, "keep_versions": 3}
+    live = open_gallery(index, busy_wait_s=30.0, token_budget_mb=token_budget_mb, **options)
     errors: list[BaseException] = []
     searches = [0]
     done = threading.Event()
@@ -185,7 +186,7 @@ def test_states_are_held_for_a_while_and_never_too_many(index):
     clock = Clock()
     with open_gallery(index) as live:
         live._history = History(keep_s=100, most=3, clock=clock)
-        live._history.publish(live.current() if live._history._held else live._opened.snapshot)
+        live._history.publish(live._opened.snapshot)
         versions = [live.stats().version]
         for number in range(4):
             clock.now += 10
