@@ -1,17 +1,24 @@
 """Work that repeats in a thread of its own and survives its failures."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
 
 class Repeating:
-    """Calls `work` every `interval_s` seconds, and at once after `wake`."""
+    """Calls `work` every `interval_s` seconds, and at once after `wake`.
 
-    def __init__(self, name: str, interval_s: float, work: Callable[[], object]) -> None:
-        self._interval_s, self._work = interval_s, work
+    `niceness`, 0 to 19, lets other threads go first where processor time is short.
+    """
+
+    def __init__(
+        self, name: str, interval_s: float, work: Callable[[], object], niceness: int = 0
+    ) -> None:
+        self._interval_s, self._work, self._niceness = interval_s, work, niceness
         self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -28,6 +35,11 @@ class Repeating:
         self._thread.join()
 
     def _run(self) -> None:
+        # Linux has a priority for each thread, which FAISS's own threads inherit.
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, before + self._niceness)
         while True:
             self._woken.wait(self._interval_s)
             self._woken.clear()

@@ -273,7 +273,7 @@ class LiveGallery:
         options = self._options
         self._threads = [
             Repeating("gallery watch", options.watch_s, self._watch),
-            Repeating("gallery maintenance", options.maintain_s, self._maintain),
+            Repeating("gallery maintenance", options.maintain_s, self._maintain, niceness=5),
         ]
 
     def _watch(self) -> None:

@@ -40,8 +40,12 @@ def open_gallery(index: Path, encoder: FakeEncoder | None = None, **options: Any
     return LiveGallery(index, plan, LiveOptions(**{**QUIET, **options}))
 
 
-def ids_of(gallery: EmbeddedGallery) -> set[str]:
-    return {item_id for item_id, _ in read_state(gallery)}
+def find(gallery: LiveGallery, number: int) -> str:
+    """The id of the best hit for a drawn photo."""
+    state = gallery.current()
+    prepared = state.encoder.prepare(Image.open(BytesIO(draw(number))).convert("RGB"))
+    [found] = state.recall(state.encoder.encode([prepared]).recall, 1)
+    return state.read_items(found.rows)[0].item_id
 
 
 def read_state(gallery: EmbeddedGallery) -> dict[tuple[str, str], tuple[Any, ...]]:

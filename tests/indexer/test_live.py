@@ -1,14 +1,13 @@
 """Adding, replacing and removing while searching; what is refused, and what a failure leaves."""
 
-import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.build import build_gallery
 from indexer.files import lock_for_writing
-from indexer.gallery import EmbeddedGallery
 from indexer.incoming import NewItem
 from indexer.live_types import Outcome
 from indexer.verify import verify
@@ -23,7 +22,7 @@ from model.errors import (
 )
 from tests.indexer.conftest import remount, small
 from tests.indexer.fakes import FakeEncoder
-from tests.indexer.live import draw, item, open_gallery, read_dataset, read_state
+from tests.indexer.live import find, item, open_gallery, read_dataset, read_state
 
 
 @pytest.fixture
@@ -47,25 +46,7 @@ def priced(photos, tmp_path):
 
 def look_up(live, item_id):
     state = live.current()
-    return state.read_items(_rows(state.find_row(item_id)))[0]
-
-
-def _rows(row):
-    import numpy as np
-
-    return np.array([row], np.int64)
-
-
-def find(live, number):
-    """The best hit for a photo."""
-    import io
-
-    from PIL import Image
-
-    encoder, state = live.current().encoder, live.current()
-    photo = Image.open(io.BytesIO(draw(number))).convert("RGB")
-    [found] = state.recall(encoder.encode([encoder.prepare(photo)]).recall, 1)
-    return state.read_items(found.rows)[0].item_id
+    return state.read_items(np.array([state.find_row(item_id)], np.int64))[0]
 
 
 @pytest.mark.parametrize("name", ["a/b c/d.jpg", "👕/日本", "it's", "..", "%2F", 'x"y', "a\nb"])
@@ -239,96 +220,3 @@ def _fill(path: Path) -> None:
                 stream.write(bytes(512))
         except OSError:
             return
-
-
-@pytest.mark.parametrize("change", ["add", "replace", "remove"])
-def test_a_change_is_on_the_disk_before_it_is_acknowledged(live, monkeypatch, change):
-    synced: list[str] = []
-    monkeypatch.setattr("indexer.files._sync", lambda path: synced.append(str(path)))
-    if change == "remove":
-        live.remove(["part0/0000.jpg"])
-    else:
-        getattr(live, change)([item("part0/0000.jpg", 60)])
-    dataset = live.current().root / "gallery.lance"
-    newest = max((dataset / "_versions").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    rows = "_deletions" if change == "remove" else "data"
-    assert {str(newest), str(dataset / "_versions"), str(dataset / rows)} <= set(synced)
-
-
-def test_a_start_after_a_kill_adds_what_the_stored_index_lacks(live, monkeypatch):
-    live.add([item("a", 60), item("part0/0000.jpg", 61)])
-    live.remove(["part0/0002.jpg"])
-    root = live.current().root
-    tie = json.loads((root / "recall.json").read_text())
-    assert tie["version"] < live.current().stamp.version
-    monkeypatch.setattr("indexer.derive.build_recall", None)
-    with EmbeddedGallery.open(root) as opened:
-        assert read_state(opened) == read_state(live.current())
-
-
-def test_an_index_that_lacks_much_is_built_anew_at_the_start(live):
-    live.add([item(f"n{number}", number) for number in range(30)])
-    root = live.current().root
-    with EmbeddedGallery.open(root) as opened:
-        assert read_state(opened) == read_state(live.current())
-    tie = json.loads((root / "recall.json").read_text())
-    assert (tie["version"], tie["items"]) == (live.current().stamp.version, 50)
-
-
-def test_maintenance_is_done_when_much_has_changed(live):
-    assert not live.maintain()
-    live.add([item(f"n{number}", number) for number in range(4)])
-    live.remove(["n1", "part0/0000.jpg", "part0/0002.jpg"])
-    assert (live.stats().delta, live.stats().tombstones) == (4, 2)
-    state = read_state(live.current())
-    assert live.maintain()
-    assert (live.stats().delta, live.stats().tombstones) == (0, 0)
-    assert read_state(live.current()) == state
-    assert not live.maintain()
-
-
-def test_many_small_files_are_merged(live):
-    for number in range(6):
-        live.add([item("a", number)])
-        live.remove(["a"])
-    for number in range(5):
-        live.add([item(f"n{number}", number)])
-    before = live.stats().files
-    live.maintain(force=True)
-    assert live.stats().files < before
-
-
-def test_files_too_large_for_a_small_merge_are_merged_whole(index, monkeypatch):
-    monkeypatch.setattr("indexer.maintenance._SMALL_FILE_ROWS", 1)
-    with open_gallery(index, min_delta=1000) as live:
-        for number in range(6):
-            live.add([item(f"n{number}", number)])
-        assert live.maintain()
-        assert not live.maintain()
-
-
-def test_an_index_in_cells_is_trained_anew_in_maintenance(index):
-    with open_gallery(index, exact_limit=10) as live:
-        live.add([item(f"n{number}", number) for number in range(150)])
-        live.maintain(force=True)
-        assert not live.current().recall_index.is_exact
-        live.replace([item("n7", 999)])
-        assert find(live, 999) == "n7"
-        live.maintain(force=True)
-        assert find(live, 999) == "n7"
-        assert sum(find(live, number) == f"n{number}" for number in range(20, 60)) > 35
-
-
-def test_old_versions_are_cleared_when_nobody_reads_them(index):
-    versions = index / "gallery.lance" / "_versions"
-    with open_gallery(index, keep_versions=2) as live:
-        for number in range(5):
-            live.add([item(f"n{number}", number)])
-        held = live.current()
-        state = read_state(held)
-        live.remove(["n1"])
-        live.maintain(force=True)
-        assert len(list(versions.glob("*.manifest"))) < 8
-        assert read_state(held) == state
-    with EmbeddedGallery.open(index, token_budget_mb=0):
-        assert held.read_thumbnail("n1")
