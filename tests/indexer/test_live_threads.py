@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import indexer.live
 from indexer.build import build_gallery
 from indexer.checkpoint import GivenEncoder
 from indexer.history import History
@@ -19,7 +20,7 @@ from indexer.update import add as add_by_command
 from model.errors import GalleryMismatchError
 from tests.indexer.conftest import small
 from tests.indexer.fakes import FakeEncoder, draw_photo, draw_photos
-from tests.indexer.live import item, open_gallery, read_dataset, read_state
+from tests.indexer.live import find, item, open_gallery, read_dataset, read_state
 
 
 def wait_for(claim: Callable[[], bool]) -> None:
@@ -148,6 +149,39 @@ def test_a_build_of_the_same_checkpoint_keeps_the_encoder(rebuilt):
     publish(FakeEncoder())
     live.add([item("a", 60)])
     assert (len(live.current()), plan.loads) == (8, 1)
+
+
+def run_once_after(monkeypatch, name: str, event: Callable[[], object]) -> None:
+    """Let something happen, once, right after a step of a write."""
+    step = getattr(indexer.live, name)
+
+    def wrapped(*args):
+        result = step(*args)
+        monkeypatch.setattr(indexer.live, name, step)
+        event()
+        return result
+
+    monkeypatch.setattr(indexer.live, name, wrapped)
+
+
+def test_a_photo_is_encoded_again_when_a_build_is_published_meanwhile(rebuilt, monkeypatch):
+    live, plan, publish = rebuilt
+    plan.next = other = FakeEncoder("other")
+    run_once_after(monkeypatch, "encode_items", lambda: publish(other))
+    live.add([item("a", 60)])
+    assert (len(live.current()), live.current().encoder) == (8, other)
+    assert other.batches[-1] == 1
+
+
+def test_an_item_that_another_changes_meanwhile_is_prepared_again(index, monkeypatch):
+    with open_gallery(index) as live, open_gallery(index) as other:
+        live.add([item("a", 60)])
+        run_once_after(monkeypatch, "load_items", lambda: other.add([item("a", 61)]))
+        report = live.add([item("a", 60)])
+        assert report.outcomes[0].status == "updated"
+        assert find(live, 60) == "a"
+        run_once_after(monkeypatch, "load_items", lambda: other.remove(["a"]))
+        assert live.add([item("a", 60)]).outcomes[0].status == "added"
 
 
 def test_a_build_whose_encoder_does_not_fit_leaves_the_old_state(rebuilt):
