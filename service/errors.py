@@ -39,6 +39,7 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
     tree.SourceError: Fault(422, "source_invalid"),
     tree.DataError: Fault(422, "data_invalid"),
     tree.ItemNotFoundError: Fault(404, "item_not_found"),
+    tree.VersionGoneError: Fault(410, "version_gone"),
     tree.TrainingError: Fault(500, "training_failed", "A training run failed."),
     tree.CheckpointError: Fault(
         503,
