@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.training import training
@@ -17,6 +18,7 @@ def verbs() -> None:
     """Measure this project; results go to stdout."""
 
 
+app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
 app.command()(training)

@@ -16,9 +16,10 @@ from itertools import islice
 from pathlib import Path
 
 from indexer.checkpoint import EncoderPlan, GivenEncoder
+from indexer.derive import build_recall
 from indexer.failures import FailureReport, read_failures
 from indexer.files import lock_for_writing, storage_errors
-from indexer.gallery import build_recall, require_fingerprint
+from indexer.gallery import require_fingerprint
 from indexer.listing import count_photos, read_listing
 from indexer.manifest import Building, Manifest
 from indexer.photos import open_source

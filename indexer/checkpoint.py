@@ -11,6 +11,7 @@ from indexer.manifest import Manifest
 from indexer.progress import Progress
 from indexer.protocols import EncoderLike
 from model.errors import ParameterError
+from model.shipped import shipped_checkpoint
 
 DEFAULT_PRESET = "mga-b0"
 DEFAULT_INIT = "random"
@@ -41,8 +42,8 @@ class EncoderPlan(EncoderSource, Protocol):
 class CheckpointChoice:
     """The options of a build: a finished `checkpoint`, or a `preset` with weights to start from.
 
-    With none of them, a new index gets the default preset, and an existing one
-    keeps what it has. `init` is `random`, `imagenet` or a weights file.
+    With none of them, a new index gets the checkpoint that comes with the program, and an
+    existing one keeps what it has. `init` is `random`, `imagenet` or a weights file.
     """
 
     checkpoint: Path | None = None
@@ -52,8 +53,7 @@ class CheckpointChoice:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        made = (self.preset, self.init, self.fit_centres) != (None, None, None)
-        if self.checkpoint and made:
+        if self.checkpoint and self._is_made:
             raise ParameterError(
                 "--checkpoint is complete in itself; leave out --preset, --init and --fit-centres"
             )
@@ -64,9 +64,18 @@ class CheckpointChoice:
                 f"--init {self.init} is neither random nor imagenet nor a weights file"
             )
 
+    @property
+    def _is_made(self) -> bool:
+        return (self.preset, self.init, self.fit_centres) != (None, None, None)
+
+    def find_file(self) -> Path | None:
+        """The finished checkpoint to use; None when one is to be made."""
+        return None if self._is_made else self.checkpoint or shipped_checkpoint()
+
     def describe(self) -> dict[str, Any]:
-        if self.checkpoint:
-            return {"checkpoint": hash_file(self.checkpoint)}
+        file = self.find_file()
+        if file:
+            return {"checkpoint": hash_file(file)}
         init = self.init or DEFAULT_INIT
         return {
             "preset": self.preset or DEFAULT_PRESET,
@@ -77,8 +86,7 @@ class CheckpointChoice:
     def matches(self, manifest: Manifest) -> bool:
         if self.checkpoint:
             return manifest.checkpoint_sha256 == hash_file(self.checkpoint)
-        given = (self.preset, self.init, self.fit_centres) != (None, None, None)
-        return not given or manifest.recipe == self.describe()
+        return not self._is_made or manifest.recipe == self.describe()
 
     def write(self, target: Path, photos: Sequence[Path], progress: Progress) -> None:
         resolve_checkpoint(self, target, photos, progress)
@@ -126,8 +134,9 @@ def resolve_checkpoint(
 
     `photos` is the sample that centres are fitted on, when that is asked for.
     """
-    if choice.checkpoint:
-        copy_checkpoint(choice.checkpoint, target)
+    file = choice.find_file()
+    if file:
+        copy_checkpoint(file, target)
         return
     from model.fit import create_checkpoint  # torch is slow to load, and only this needs it
 

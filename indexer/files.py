@@ -112,6 +112,18 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
             raise
 
 
+def sync_written(folder: Path, since_ns: int) -> None:
+    """Bring what was written below a folder after a time (`time.time_ns()`) onto the disk."""
+    with storage_errors(folder, "writing to"):
+        for parent, _, names in os.walk(folder):
+            paths = [os.path.join(parent, name) for name in names]
+            changed = [path for path in paths if _is_newer(path, since_ns)]
+            for path in changed:
+                _sync(path)
+            if changed:
+                _sync(parent)
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a small text file, all or nothing."""
     write_atomic(path, lambda temporary: _write_text(temporary, text))
@@ -146,6 +158,18 @@ class ReaderLease:
             self._handle: int | None = os.open(dataset, os.O_RDONLY)
         # Some network file systems know no locks; there, writers find no reader.
         _try_lock(self._handle, fcntl.LOCK_SH)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Hold other readers off for a moment; yields False when there are some.
+
+        Only for a holder of the writer's lock: the lease is let go of in between.
+        """
+        assert self._handle is not None
+        try:
+            yield _try_lock(self._handle, fcntl.LOCK_EX)
+        finally:
+            _try_lock(self._handle, fcntl.LOCK_SH)
 
     def close(self) -> None:
         if self._handle is not None:
@@ -231,7 +255,15 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _sync(path: Path) -> None:
+def _is_newer(path: str, since_ns: int) -> bool:
+    try:
+        # The clock of file times is coarser than the one of the process.
+        return os.stat(path).st_mtime_ns >= since_ns - 50_000_000
+    except FileNotFoundError:
+        return False
+
+
+def _sync(path: Path | str) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,17 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from indexer.codec import unpack_geometry, unpack_mass, unpack_tokens
+from indexer.delta import DeltaRecall
+from indexer.derive import open_recall
 from indexer.files import ReaderLease
 from indexer.manifest import Dims, Manifest
 from indexer.protocols import Recalled, TokenBlock
-from indexer.recall import EXACT_LIMIT, RecallIndex
 from indexer.results import GalleryStamp, Item
 from indexer.store import ITEM_COLUMNS, ROW_ID, TOKEN_COLUMNS, Store, make_schema
+from indexer.tokens import (
+    ResidentTokens,
+    bytes_per_item,
+    read_arrays,
+    stage_two_columns,
+    to_block,
+    to_matrix,
+)
 from model.errors import GalleryMismatchError, ItemNotFoundError, StorageError
 
 if TYPE_CHECKING:
@@ -32,7 +39,13 @@ class EmbeddedGallery:
     """One version of an index folder. Safe to use from many threads."""
 
     def __init__(
-        self, root: Path, manifest: Manifest, store: Store, recall: RecallIndex, lease: ReaderLease
+        self,
+        root: Path,
+        manifest: Manifest,
+        store: Store,
+        recall: DeltaRecall,
+        lease: ReaderLease,
+        resident: ResidentTokens | None = None,
     ) -> None:
         self.root = root
         self.manifest = manifest
@@ -40,7 +53,7 @@ class EmbeddedGallery:
         self._recall = recall
         self._lease = lease
         self._count = store.count()
-        self._resident: _ResidentTokens | None = None
+        self._resident = resident
 
     @classmethod
     def open(
@@ -61,7 +74,7 @@ class EmbeddedGallery:
             GalleryMismatchError: written by a newer version of this program.
             StorageError: files are missing or damaged.
         """
-        manifest, lease = _lease_newest(path)
+        manifest, lease = lease_newest(path)
         try:
             store = Store.open(manifest.files(path).dataset)
             require_schema(store, manifest)
@@ -102,7 +115,7 @@ class EmbeddedGallery:
         if self._resident is not None:
             return self._resident.read(rows)
         table = self._store.take(rows.tolist(), stage_two_columns(self._dims))
-        return _unpack(*_to_arrays(table, self._dims), _read_global(table, self._dims))
+        return to_block(*read_arrays(table, self._dims))
 
     def read_items(self, rows: NDArray[np.int64]) -> list[Item]:
         """Read ids and metadata of these rows, in their order."""
@@ -127,7 +140,7 @@ class EmbeddedGallery:
 
         dims = self._dims
         table = self._store.take([row], [*{"global", dims.recall_column}, *TOKEN_COLUMNS])
-        codes, scales, geometry = _to_arrays(table, dims)
+        codes, scales, geometry, *_ = read_arrays(table, dims)
         return Encoded(
             global_feature=to_matrix(table["global"], dims.global_dim),
             tokens=unpack_tokens(codes, scales),
@@ -171,73 +184,9 @@ class EmbeddedGallery:
         return self.manifest.dims
 
     def _load_tokens(self, budget_mb: int) -> None:
-        needed = self._count * _ResidentTokens.bytes_per_item(self._dims)
-        if needed <= budget_mb * 1_000_000:
-            self._resident = _ResidentTokens(self._store, self._count, self._dims)
-
-
-class _ResidentTokens:
-    """What stage two needs, in memory, with the row id of each item: filled batch by batch."""
-
-    def __init__(self, store: Store, count: int, dims: Dims) -> None:
-        shape = (count, dims.levels, dims.num_tokens)
-        rows = np.empty(count, np.int64)
-        self._tokens = np.empty((*shape, dims.token_dim), np.int8)
-        self._scales = np.empty(shape, np.float16)
-        self._geometry = np.empty((*shape, 6), np.uint8)
-        self._global: NDArray[np.float32] | None = None
-        if dims.recall_dim is not None:
-            self._global = np.empty((count, dims.global_dim), np.float32)
-        start = 0
-        for batch in store.scan(stage_two_columns(dims)):
-            part = slice(start, start + batch.num_rows)
-            rows[part] = batch[ROW_ID].to_numpy()
-            self._tokens[part], self._scales[part], self._geometry[part] = _to_arrays(batch, dims)
-            if self._global is not None:
-                self._global[part] = _read_global(batch, dims)
-            start += batch.num_rows
-        self._order = np.argsort(rows)
-        self._rows = rows[self._order]
-
-    @staticmethod
-    def bytes_per_item(dims: Dims) -> int:
-        whole = 0 if dims.recall_dim is None else 4 * dims.global_dim
-        return dims.levels * dims.num_tokens * (dims.token_dim + 2 + 6) + whole + 16
-
-    def read(self, rows: NDArray[np.int64]) -> TokenBlock:
-        at = np.searchsorted(self._rows, rows)
-        if not np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], rows):
-            raise StorageError("a row asked for is not in this gallery; open the index again")
-        places = self._order[at]
-        whole = None if self._global is None else self._global[places]
-        return _unpack(self._tokens[places], self._scales[places], self._geometry[places], whole)
-
-
-def open_recall(
-    root: Path, manifest: Manifest, store: Store, exact_limit: int = EXACT_LIMIT
-) -> RecallIndex:
-    """Load the stored recall index, or derive it anew and store it where that is possible."""
-    files = manifest.files(root)
-    loaded = RecallIndex.load(files, store.version, manifest.fingerprint)
-    if loaded is not None:
-        return loaded
-    index = build_recall(manifest, store, exact_limit)
-    try:
-        index.save(files, store.version, manifest.fingerprint)
-    except StorageError:
-        return index  # a read-only or full disk: derived data may live in memory alone
-    return index
-
-
-def build_recall(manifest: Manifest, store: Store, exact_limit: int = EXACT_LIMIT) -> RecallIndex:
-    """Derive the recall index from the items."""
-    column, dim = manifest.dims.recall_column, manifest.dims.recall_width
-
-    def vectors() -> Any:
-        for batch in store.scan([column]):
-            yield batch[ROW_ID].to_numpy().astype(np.int64), to_matrix(batch[column], dim)
-
-    return RecallIndex.build(vectors, store.count(), dim, _count_products(store), exact_limit)
+        if self._count * bytes_per_item(self._dims) <= budget_mb * 1_000_000:
+            batches = self._store.scan(stage_two_columns(self._dims))
+            self._resident = ResidentTokens.load(batches, self._count, self._dims)
 
 
 def require_fingerprint(root: Path, manifest: Manifest, fingerprint: str) -> None:
@@ -250,19 +199,7 @@ def require_fingerprint(root: Path, manifest: Manifest, fingerprint: str) -> Non
         )
 
 
-def stage_two_columns(dims: Dims) -> tuple[str, ...]:
-    """Columns that re-ranking reads: the global feature too, unless recall compared it."""
-    return TOKEN_COLUMNS if dims.recall_dim is None else ("global", *TOKEN_COLUMNS)
-
-
-def to_matrix(column: Any, width: int) -> NDArray[Any]:
-    """View a column of fixed-size lists as an (n, width) array."""
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    matrix: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    return matrix
-
-
-def _lease_newest(path: Path) -> tuple[Manifest, ReaderLease]:
+def lease_newest(path: Path) -> tuple[Manifest, ReaderLease]:
     """Take part in the newest generation, even when one is published at this moment."""
     manifest = Manifest.load(path)
     while True:
@@ -290,43 +227,6 @@ def require_schema(store: Store, manifest: Manifest) -> None:
             f"the columns of {store.path} are not those that its manifest.json states; "
             "restore both from one backup, or build the index again with --overwrite"
         )
-
-
-def _count_products(store: Store) -> int:
-    """Count distinct products, remembering eight bytes for each."""
-    codes = [np.empty(0, np.int64)]
-    for batch in store.scan(["product_id"]):
-        names = pc.unique(batch["product_id"]).to_pylist()
-        codes.append(np.fromiter((hash(name) for name in names), np.int64, count=len(names)))
-    return len(np.unique(np.concatenate(codes)))
-
-
-def _to_arrays(table: Any, dims: Dims) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return codes (n, L, M, d), scales (n, L, M) and geometry (n, L, M, 6)."""
-    per_token = (dims.levels, dims.num_tokens)
-    count = dims.levels * dims.num_tokens
-    codes = to_matrix(table["tokens"], count * dims.token_dim)
-    scales = to_matrix(table["token_scales"], count)
-    geometry = to_matrix(table["geometry"], count * 6)
-    return (
-        codes.reshape(-1, *per_token, dims.token_dim),
-        scales.reshape(-1, *per_token),
-        geometry.reshape(-1, *per_token, 6),
-    )
-
-
-def _read_global(table: Any, dims: Dims) -> NDArray[np.float32] | None:
-    """Return the global features (n, D), where stage two has to read them."""
-    return None if dims.recall_dim is None else to_matrix(table["global"], dims.global_dim)
-
-
-def _unpack(
-    codes: NDArray[Any],
-    scales: NDArray[Any],
-    geometry: NDArray[Any],
-    global_feature: NDArray[np.float32] | None,
-) -> TokenBlock:
-    return TokenBlock(codes, scales.astype(np.float32), unpack_mass(geometry), global_feature)
 
 
 def _make_item(record: dict[str, Any], names: list[str]) -> Item:

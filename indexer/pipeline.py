@@ -26,7 +26,7 @@ from indexer.manifest import Dims
 from indexer.photos import Photo, to_uri
 from indexer.protocols import EncoderLike
 from model.errors import ImageError
-from model.images import decode_image
+from model.images import MAX_PIXELS, decode_image
 
 if TYPE_CHECKING:
     from model.encoder import Encoded
@@ -77,17 +77,26 @@ class Loader:
         if photo.problem:
             return Loaded(photo, photo.problem)
         try:
-            data = _read_bytes(photo.path)
+            data = read_bytes(photo.path)
             content_hash = hashlib.sha256(data).hexdigest()
             if content_hash == known:
                 return Loaded(photo, content_hash=content_hash)
-            image = decode_image(data)
+            return decode_photo(photo, data, content_hash, self._encoder)
         except ImageError as error:
             return Loaded(photo, str(error))
-        thumbnail = make_thumbnail(image)
-        return Loaded(
-            photo, None, content_hash, image.size, thumbnail, self._encoder.prepare(image)
-        )
+
+
+def decode_photo(
+    photo: Photo,
+    data: bytes,
+    content_hash: str,
+    encoder: EncoderLike,
+    max_pixels: int = MAX_PIXELS,
+) -> Loaded:
+    """Bring the bytes of one photo into the form that is encoded; ImageError when they are none."""
+    image = decode_image(data, max_pixels=max_pixels)
+    thumbnail = make_thumbnail(image)
+    return Loaded(photo, None, content_hash, image.size, thumbnail, encoder.prepare(image))
 
 
 def make_thumbnail(image: Image.Image) -> bytes:
@@ -169,7 +178,7 @@ def _to_column(values: list[Any] | NDArray[Any], field: pa.Field) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, type=field.type)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a photo's file; what the disk says becomes the reason of this one failure."""
     try:
         if not path.is_file():

@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from indexer.files import IndexFiles, storage_errors, write_atomic, write_text_atomic
+from indexer.files import IndexFiles, write_atomic, write_text_atomic
 from indexer.protocols import Recalled
 from model.errors import ParameterError, StorageError
 
 EXACT_LIMIT = 50_000
 # From 20 queries on, FAISS multiplies matrices, and rounding then depends on the batch.
-_QUERIES_AT_ONCE = 16
+QUERIES_AT_ONCE = 16
 _TRAINING_PER_CELL = 48
+# FAISS finds no more than this on a GPU.
+_MOST_ON_GPU = 2048
 # Some wheels of FAISS ship partial type stubs, others none.
 _faiss: Any = faiss
 # Pages of the file are read when they are searched: a large index opens at once.
@@ -74,6 +76,21 @@ class RecallIndex:
         return items
 
     @property
+    def dim(self) -> int:
+        """Width of the recall vector."""
+        dim: int = self._index.d
+        return dim
+
+    def rows(self) -> NDArray[np.int64]:
+        """All rows, in no particular order."""
+        if self.is_exact:
+            rows: NDArray[np.int64] = _faiss.vector_to_array(self._index.id_map)
+            return rows
+        cells = _faiss.extract_index_ivf(self._index).invlists
+        parts = [_read_cell(cells, cell) for cell in range(cells.nlist)]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    @property
     def is_exact(self) -> bool:
         """True when every item is compared."""
         return not isinstance(self._index, faiss.IndexIVF)
@@ -90,9 +107,9 @@ class RecallIndex:
         if count < 1:
             return [Recalled(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         found: list[Recalled] = []
-        for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            scores, rows = self._search(queries[start : start + _QUERIES_AT_ONCE], count)
-            found += [_order(*pair) for pair in zip(rows, scores, strict=True)]
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            scores, rows = self._search(queries[start : start + QUERIES_AT_ONCE], count)
+            found += [order_hits(*pair) for pair in zip(rows, scores, strict=True)]
         return found
 
     def holds(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
@@ -117,9 +134,12 @@ class RecallIndex:
 
     def save(self, files: IndexFiles, version: int, fingerprint: str) -> None:
         """Store the index and tie it to a version; at no moment a tie covers other bytes."""
-        with storage_errors(files.recall_tie, "writing"):
+
+        def write(path: Path) -> None:
+            faiss.write_index(self._index, str(path))
             files.recall_tie.unlink(missing_ok=True)
-        write_atomic(files.recall, lambda path: _write(self._index, path))
+
+        write_atomic(files.recall, write)
         tie = RecallTie(
             version=version,
             fingerprint=fingerprint,
@@ -133,19 +153,25 @@ class RecallIndex:
     @classmethod
     def load(cls, files: IndexFiles, version: int, fingerprint: str) -> "RecallIndex | None":
         """Load the stored index; None when it is missing, stale or damaged."""
+        found = cls.load_any(files, fingerprint)
+        return found[0] if found and found[1] == version else None
+
+    @classmethod
+    def load_any(cls, files: IndexFiles, fingerprint: str) -> "tuple[RecallIndex, int] | None":
+        """Load the stored index and its version; None when it is missing or damaged."""
         try:
             tie = RecallTie.model_validate_json(files.recall_tie.read_bytes())
-            if (tie.version, tie.fingerprint) != (version, fingerprint):
+            if tie.fingerprint != fingerprint or not _is_whole(files.recall, tie):
                 return None
-            if not _is_whole(files.recall, tie):
-                return None
-            return cls(faiss.read_index(str(files.recall), _MAPPED), tie.products)
+            index = faiss.read_index(str(files.recall), _MAPPED)
+            return cls(index, tie.products), tie.version
         except (OSError, ValidationError, RuntimeError):
             return None
 
     def _search(self, queries: NDArray[np.float32], count: int) -> tuple[Any, Any]:
         try:
-            return self._searcher.search(queries, count, params=self._make_parameters())  # type: ignore[no-any-return]
+            searcher = self._index if count > _MOST_ON_GPU else self._searcher
+            return searcher.search(queries, count, params=self._make_parameters())  # type: ignore[no-any-return]
         except RuntimeError as error:
             raise StorageError(
                 f"FAISS cannot search the gallery: {_first(error)}; delete its recall.faiss, "
@@ -176,7 +202,7 @@ def _sample(vectors: Vectors, step: int) -> Iterator[NDArray[np.float32]]:
         passed += len(batch)
 
 
-def _order(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Recalled:
+def order_hits(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Recalled:
     """Sort by score, equal scores by row, without the gaps FAISS leaves as -1."""
     found = rows >= 0
     rows, scores = rows[found], np.clip(scores[found], -1, 1)
@@ -184,8 +210,12 @@ def _order(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Recalled:
     return Recalled(rows[order], scores[order])
 
 
-def _write(index: Any, path: Path) -> None:
-    faiss.write_index(index, str(path))
+def _read_cell(cells: Any, cell: int) -> NDArray[np.int64]:
+    size = cells.list_size(cell)
+    if not size:
+        return np.empty(0, np.int64)
+    rows: NDArray[np.int64] = _faiss.rev_swig_ptr(cells.get_ids(cell), size).copy()
+    return rows
 
 
 def _is_whole(path: Path, tie: RecallTie) -> bool:

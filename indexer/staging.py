@@ -71,10 +71,10 @@ def clear_leftovers(root: Path) -> None:
             files.building_failures.replace(files.failures)
         files.photos.unlink(missing_ok=True)
         files.building.unlink()
-    _clear_old_generations(root, current)
+    clear_old_generations(root, current)
 
 
-def _clear_old_generations(root: Path, current: int) -> None:
+def clear_old_generations(root: Path, current: int) -> None:
     """Delete galleries that were replaced, unless somebody still reads them."""
     for generation in list_generations(root):
         files = IndexFiles(root, generation)

@@ -15,6 +15,7 @@ A row id is stable: it stays with its item through updates of other items and
 through compaction, so what is derived from one version is keyed by it.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -22,19 +23,22 @@ from pathlib import Path
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from indexer.codec import GEOMETRY_BYTES
-from indexer.files import storage_errors, without_readers
+from indexer.files import storage_errors, sync_written, without_readers
 from indexer.manifest import Dims, Kind
 from indexer.table import ARROW_TYPES
 from model.errors import StorageError
 
 ROW_ID = "_rowid"
+_CHANGED_AT = "_row_last_updated_at_version"
 ITEM_COLUMNS = ("item_id", "product_id", "uri", "width", "height")
 TOKEN_COLUMNS = ("tokens", "token_scales", "geometry")
 # Files of this size are never rewritten to merge a few new items into them.
-_ROWS_PER_FILE = 65_536
+ROWS_PER_FILE = 65_536
 # Vectors do not compress; storing them as they are makes reading single rows faster.
 _PLAIN = {"lance-encoding:compression": "none"}
 
@@ -68,6 +72,7 @@ class Store:
     def __init__(self, path: Path, dataset: Any) -> None:
         self.path = path
         self._dataset = dataset
+        self._opened_ns = time.time_ns()
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -138,11 +143,54 @@ class Store:
                 columns=list(columns), filter=_is_one_of(item_ids), with_row_id=True
             ).to_table()
 
+    def rows(self) -> NDArray[np.int64]:
+        """Read all row ids, and nothing else."""
+        parts = [batch[ROW_ID].to_numpy() for batch in self.scan([], batch_size=65_536)]
+        return np.concatenate([np.empty(0, np.int64), *parts]).astype(np.int64)
+
+    def count_changed(self, since: int) -> int:
+        """Count the items that were added or changed after version `since`."""
+        with self._reading():
+            changed: int = self._dataset.count_rows(filter=f"{_CHANGED_AT} > {since}")
+            return changed
+
+    def read_changed(self, since: int, columns: Sequence[str]) -> pa.Table:
+        """Read the items that were added or changed after version `since`, with `_rowid`."""
+        with self._reading():
+            return self._dataset.scanner(
+                columns=list(columns), filter=f"{_CHANGED_AT} > {since}", with_row_id=True
+            ).to_table()
+
+    def find_newest_version(self) -> int:
+        """Look on the disk whether something was committed since this was opened."""
+        with self._reading():
+            newest: int = self._dataset.latest_version
+            return newest
+
+    def branch(self) -> "Store":
+        """The same version again, to commit with while this object keeps its own."""
+        # A handle of its own: deleting and merging move the one they are called on.
+        with self._reading():
+            return Store(self.path, self._dataset.checkout_version(self.version))
+
+    def branch_newest(self) -> "Store":
+        """The newest version on the disk."""
+        with self._reading():
+            return Store(self.path, self._open_newest())
+
+    def count_files(self) -> int:
+        """Count the files that a scan has to open."""
+        return len(self._dataset.get_fragments())
+
     def append(self, table: pa.Table, note: dict[str, str] | None = None) -> None:
         """Commit new items as one version; `note` is kept with the commit."""
         with storage_errors(self.path, "writing to"):
             self._dataset = lance.write_dataset(
-                table, self.path, mode="append", transaction_properties=note
+                table,
+                self.path,
+                mode="append",
+                transaction_properties=note,
+                session=self._dataset.session(),
             )
 
     def upsert(self, table: pa.Table) -> None:
@@ -150,13 +198,13 @@ class Store:
         with storage_errors(self.path, "writing to"):
             merge = self._dataset.merge_insert("item_id")
             merge.when_matched_update_all().when_not_matched_insert_all().execute(table)
-            self._dataset = lance.dataset(self.path)
+            self._dataset = self._open_newest()
 
     def delete(self, item_ids: Sequence[str]) -> None:
         """Commit the removal of these items as one version."""
         with storage_errors(self.path, "writing to"):
             self._dataset.delete(_is_one_of(item_ids))
-            self._dataset = lance.dataset(self.path)
+            self._dataset = self._open_newest()
 
     def read_note(self) -> dict[str, str]:
         """Read the note of the newest commit."""
@@ -166,23 +214,42 @@ class Store:
 
     def tidy(self, max_files: int = 1) -> None:
         """Merge files when there are many, index the ids, clear versions that nobody reads."""
+        self.merge_files(max_files)
+        self.clear_old_versions()
+
+    def merge_files(self, max_files: int = 1, rows_per_file: int = ROWS_PER_FILE) -> None:
+        """Merge files when there are many and index the ids; files of that size stay."""
         with storage_errors(self.path, "tidying"):
-            if len(self._dataset.get_fragments()) > max_files:
+            if self.count_files() > max_files:
                 self._dataset.optimize.compact_files(
-                    target_rows_per_fragment=_ROWS_PER_FILE, batch_size=1024
+                    target_rows_per_fragment=rows_per_file, batch_size=1024
                 )
             if not self._dataset.describe_indices():
                 self._dataset.create_scalar_index("item_id", "BTREE")
             else:
                 self._dataset.optimize.optimize_indices()
-            self._dataset = lance.dataset(self.path)
-        self.clear_old_versions()
+            self._dataset = self._open_newest()
 
     def clear_old_versions(self) -> None:
         """Delete versions before the newest, and files of killed commits, unless they are read."""
-        with without_readers(self.path) as alone, storage_errors(self.path, "tidying"):
+        with without_readers(self.path) as alone:
             if alone:
-                self._dataset.cleanup_old_versions(timedelta(0), delete_unverified=True)
+                self.clear_before(self.version)
+
+    def clear_before(self, version: int) -> None:
+        """Delete versions before this one, and files of killed commits; nobody may read them."""
+        with storage_errors(self.path, "tidying"):
+            self._dataset.cleanup_old_versions(
+                timedelta(0), retain_versions=self.version - version + 1, delete_unverified=True
+            )
+
+    def sync(self) -> None:
+        """Bring what was committed since `branch` onto the disk: it outlives a power cut."""
+        sync_written(self.path, self._opened_ns)
+
+    def _open_newest(self) -> Any:
+        """Open the newest version with the caches of this one."""
+        return lance.dataset(self.path, session=self._dataset.session())
 
     def _reading(self) -> AbstractContextManager[None]:
         return storage_errors(self.path, "reading")

@@ -16,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from indexer.checkpoint import EncoderSource
+from indexer.derive import build_recall
 from indexer.failures import FailureReport
 from indexer.files import lock_for_writing
-from indexer.gallery import build_recall, require_fingerprint
+from indexer.gallery import require_fingerprint
 from indexer.listing import count_photos
 from indexer.manifest import Manifest, require_folder
 from indexer.photos import Photo, PhotoSource, is_table, open_source, to_uri

@@ -12,12 +12,13 @@ import pyarrow as pa
 from PIL import Image
 
 from indexer.checkpoint import EncoderSource
+from indexer.derive import load_recall
 from indexer.files import hash_file
-from indexer.gallery import require_schema, to_matrix
+from indexer.gallery import require_schema
 from indexer.manifest import Manifest
 from indexer.progress import Progress, Silent
-from indexer.recall import RecallIndex
 from indexer.store import ROW_ID, Store
+from indexer.tokens import to_matrix
 from model.errors import SelvedgeError
 
 MAX_PROBLEMS = 1000
@@ -74,7 +75,7 @@ class _Check:
         self._manifest, self._store = manifest, store
         self._files = manifest.files(root)
         self._photo_root = Path(manifest.source.photo_root)
-        self._recall = RecallIndex.load(self._files, store.version, manifest.fingerprint)
+        self._recall = load_recall(root, manifest, store, most_changed=1.0)
         self._ids: list[int] = []
         self.problems: list[str] = []
         self.photos_checked = self.photos_missing = 0
@@ -142,7 +143,7 @@ class _Check:
 
 
 _STALE = (
-    "the recall index is missing, damaged or of another version; it is rebuilt when the index "
+    "the recall index is missing, damaged or of another state; it is rebuilt when the index "
     "is opened for a search"
 )
 

@@ -54,16 +54,25 @@ class Story(BaseModel):
 
 
 class Checkpoint(NamedTuple):
-    """A loaded checkpoint; `model` is in eval mode on the CPU, in float32."""
+    """A loaded checkpoint; `model` is in eval mode on the CPU, in float32.
+
+    `half`: its file holds half precision.
+    """
 
     model: MGA
     record: Record
     fingerprint: str
+    half: bool = False
 
 
-def save_checkpoint(path: Path, model: MGA, record: Record) -> str:
-    """Write `path` atomically and return the fingerprint."""
+def save_checkpoint(path: Path, model: MGA, record: Record, *, half: bool = False) -> str:
+    """Write `path` atomically and return the fingerprint.
+
+    `half` stores float16: half the size, and results that differ in the third digit.
+    """
     tensors = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
+    if half:
+        tensors = {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
     story = Story(format=FORMAT, config=model.config, record=record)
     metadata = {KEY: story.model_dump_json()}
     partial = path.with_name(f".{path.name}.partial")
@@ -106,7 +115,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     model = build_mga(story.config)
     _fit_weights(model, tensors, path)
     fingerprint = compute_fingerprint(story.config, tensors)
-    return Checkpoint(model.eval(), story.record, fingerprint)
+    half = any(x.dtype == torch.float16 for x in tensors.values())
+    return Checkpoint(model.eval(), story.record, fingerprint, half)
 
 
 def is_checkpoint(path: Path) -> bool:

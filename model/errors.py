@@ -8,6 +8,7 @@
     │   ├── SourceError            a photo folder or CSV that cannot be indexed
     │   └── DataError              a data set for training or evaluation that cannot be read
     ├── ItemNotFoundError          no such item in the gallery
+    ├── VersionGoneError           a state of the gallery that is not held any more
     ├── TrainingError              a training run that cannot go on
     ├── CheckpointError            not a checkpoint, or weights that do not fit
     ├── DeviceError                the device asked for is not there
@@ -55,6 +56,10 @@ class DataError(InputError):
 
 class ItemNotFoundError(SelvedgeError):
     """The gallery has no item of this id."""
+
+
+class VersionGoneError(SelvedgeError):
+    """A state of the gallery is not held any more."""
 
 
 class TrainingError(SelvedgeError):

@@ -17,6 +17,7 @@ from model.threads import wait_politely
 from service.app import create_app
 from service.engine import EngineSlot
 from service.logs import configure_logging
+from service.openapi import render_openapi
 from service.settings import PREFIX, Settings, describe_setting, render_settings_docs
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -69,6 +70,12 @@ def settings_docs() -> None:
     typer.echo(render_settings_docs(), nl=False)
 
 
+@cli.command("openapi")
+def openapi() -> None:
+    """Print docs/openapi.json."""
+    typer.echo(render_openapi(), nl=False)
+
+
 def run_service(settings: Settings) -> int:
     """Serve until interrupted; return the exit status."""
     try:
@@ -84,6 +91,8 @@ def run_service(settings: Settings) -> int:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.keep_alive_s,
+            limit_concurrency=settings.max_connections,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
         )
     )
@@ -113,7 +122,8 @@ def _read_settings(options: dict[str, Any]) -> Settings:
         if finding["type"] == "missing":
             message = f"no gallery given; pass --index DIR or set {PREFIX}{name.upper()}"
         else:
-            message = f"{name} ({PREFIX}{name.upper()}) is {finding['input']!r}: {finding['msg']}"
+            found = "is not usable" if "key" in name else f"is {finding['input']!r}"
+            message = f"{name} ({PREFIX}{name.upper()}) {found}: {finding['msg']}"
         typer.echo(f"{message}.", err=True)
         raise typer.Exit(2) from error
 

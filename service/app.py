@@ -8,13 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
+from service.auth import KeyRing
 from service.engine import EngineLike, EngineSlot
 from service.errors import install_error_handlers
-from service.gate import SearchGate
-from service.middleware import HeadAsGet, RequestContext, UploadLimit
-from service.routes import items, pages, search, status
-from service.settings import Settings
+from service.metrics import Metrics
+from service.middleware import HeadAsGet, KnownHosts, RequestContext, UploadLimit
+from service.routes import items, metrics, pages, search, status
+from service.searches import Searches
+from service.settings import Settings, split_list
 
 logger = logging.getLogger(__name__)
 
@@ -24,39 +27,61 @@ def create_app(settings: Settings, engine: EngineLike | None = None) -> FastAPI:
 
     An engine handed in stays the caller's to close.
     """
-    slot = EngineSlot(engine)
+    keys, settings = KeyRing.from_settings(settings), settings.without_keys()
+    slot, counters = EngineSlot(engine), Metrics()
+    searches = Searches(slot, settings, counters)
+    counters.watch_queue(searches)
     app = FastAPI(
         title="Selvedge",
         summary="Visual search for fashion: find that very garment.",
         version=_find_version(),
         lifespan=_make_lifespan(
-            slot, None if engine is not None else partial(_open_engine, settings)
+            slot, searches, None if engine is not None else partial(_open_engine, settings)
         ),
         docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.keys = keys
     app.state.slot = slot
-    app.state.gate = SearchGate(settings.max_searches, settings.max_waiting)
+    app.state.metrics = counters
+    app.state.searches = searches
     install_error_handlers(app)
-    # The last one added is the outermost.
-    app.add_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestContext)
-    for module in (search, items, status, pages):
+    _add_middleware(app, settings, counters)
+    for module in (search, items, status, metrics, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     return app
 
 
+def _add_middleware(app: FastAPI, settings: Settings, counters: Metrics) -> None:
+    """The last one added is the outermost."""
+    app.add_middleware(
+        UploadLimit, max_bytes=settings.max_upload_bytes, timeout_s=settings.upload_timeout_s
+    )
+    app.add_middleware(HeadAsGet)
+    if origins := split_list(settings.cors_origins):
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "X-Deadline-Ms"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    if hosts := split_list(settings.allowed_hosts):
+        app.add_middleware(KnownHosts, hosts=hosts)
+    app.add_middleware(RequestContext, metrics=counters)
+
+
 def _make_lifespan(
-    slot: EngineSlot, open_engine: Callable[[], EngineLike] | None
+    slot: EngineSlot, searches: Searches, open_engine: Callable[[], EngineLike] | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if open_engine:
             slot.start_loading(open_engine)
         yield
+        await run_in_threadpool(searches.close)
         await run_in_threadpool(slot.close)
 
     return lifespan

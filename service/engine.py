@@ -4,17 +4,27 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypedDict
 
 from PIL import Image
 
-from indexer.results import EngineInfo, Hit, Item, SearchResult
+from indexer.results import EngineInfo, GalleryStamp, Hit, Item, SearchResult
 from model.errors import GalleryEmptyError, SelvedgeError
 from service.errors import Refused
 
 logger = logging.getLogger(__name__)
 
 GroupBy = Literal["item", "product"]
+
+
+class EngineOptions(TypedDict):
+    """The tuning of one search, as the engine takes it."""
+
+    k: int
+    candidates: int | None
+    alpha: float | None
+    group_by: GroupBy
+    min_confidence: float | None
 
 
 class EngineLike(Protocol):
@@ -97,6 +107,10 @@ class EngineSlot:
             )
             raise Refused(503, "not_ready", message, {"Retry-After": "2"})
         return self._engine
+
+    def find_stamp(self) -> GalleryStamp | None:
+        """Return which gallery is served; None while there is none."""
+        return self._engine.info().gallery if self._engine is not None else None
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Close an engine that was loaded here; one that still loads is closed when it is there."""

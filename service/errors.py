@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from model import errors as tree
 from service.validation import explain_validation
@@ -38,6 +39,7 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
     tree.SourceError: Fault(422, "source_invalid"),
     tree.DataError: Fault(422, "data_invalid"),
     tree.ItemNotFoundError: Fault(404, "item_not_found"),
+    tree.VersionGoneError: Fault(410, "version_gone"),
     tree.TrainingError: Fault(500, "training_failed", "A training run failed."),
     tree.CheckpointError: Fault(
         503,
@@ -90,13 +92,16 @@ def find_fault(error: tree.SelvedgeError) -> Fault:
 
 
 def answer_error(
-    request_id: str,
+    scope: Scope,
     status: int,
     code: str,
     message: str,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """Build the one shape in which every error leaves."""
+    """Build the one shape in which every error leaves; the code is kept for log and metrics."""
+    state = scope.setdefault("state", {})
+    state["error_code"] = code
+    request_id = state.get("request_id", "")
     error = {"code": code, "message": as_sentence(message), "request_id": request_id}
     return JSONResponse({"error": error}, status, headers)
 
@@ -129,7 +134,7 @@ def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s: %s", type(error).__name__, error)
     headers = {"Retry-After": "5"} if fault.status == 503 else None
     message = fault.sentence or str(error)
-    return answer_error(_request_id(request), fault.status, fault.code, message, headers)
+    return answer_error(request.scope, fault.status, fault.code, message, headers)
 
 
 def _answer_validation(request: Request, error: Exception) -> JSONResponse:
@@ -137,7 +142,7 @@ def _answer_validation(request: Request, error: Exception) -> JSONResponse:
     message = explain_validation(
         error.errors(), error.body, request.headers.get("content-type", "")
     )
-    return answer_error(_request_id(request), 422, "request_invalid", message)
+    return answer_error(request.scope, 422, "request_invalid", message)
 
 
 def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -156,8 +161,4 @@ def _answer_http(request: Request, error: Exception) -> JSONResponse:
     elif error.status_code == 400:
         code = "form_unreadable"
         message = f"The request's form could not be read: {message}"
-    return answer_error(_request_id(request), error.status_code, code, message, headers)
-
-
-def _request_id(request: Request) -> str:
-    return str(getattr(request.state, "request_id", ""))
+    return answer_error(request.scope, error.status_code, code, message, headers)

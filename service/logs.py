@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import warnings
 from contextvars import ContextVar
 from typing import Literal
 
@@ -53,6 +54,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: str, style: Literal["text", "json"]) -> None:
     """Send everything to stderr; uvicorn's own chatter only from warnings on."""
+    # Pillow warns of every odd tag of a photo, in lines without a request id, and remembers each.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     formatter = JsonFormatter if style == "json" else TextFormatter
     logging.config.dictConfig(
         {
@@ -72,6 +75,10 @@ def configure_logging(level: str, style: Literal["text", "json"]) -> None:
                 "uvicorn": {"level": "WARNING"},
                 "PIL": {"level": "WARNING"},
                 "faiss": {"level": "WARNING"},
+                # They print addresses, which may be signed ones, and every part of a form.
+                "httpx": {"level": "WARNING"},
+                "httpcore": {"level": "WARNING"},
+                "python_multipart": {"level": "WARNING"},
             },
         }
     )

@@ -1,18 +1,23 @@
-"""What surrounds every request: its id, its log line, its headers, HEAD, and the upload limit.
+"""What surrounds every request: its id, log line and counters, its headers, HEAD, known hosts, and
+the limits of an upload.
 
 Plain ASGI, so that bodies stream through and contextvars reach the handlers.
 """
 
+import asyncio
 import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import INTERNAL_SENTENCE, Refused, answer_error
 from service.logs import current_request_id
+from service.metrics import Metrics
 
 access = logging.getLogger("service.access")
 logger = logging.getLogger(__name__)
@@ -24,7 +29,15 @@ SECURITY_HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    # The page may take a photo; nothing else of the device is asked for.
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+# Names of this machine, for health checks from inside; nobody else's page can carry them.
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+# How long the rest of a refused upload is read, so that the client gets to see the answer.
+DRAIN_S = 5.0
 
 # Anything else in a client's id could forge log lines.
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,8 +46,9 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class RequestContext:
     """Outermost: gives the request an id, answers bugs with 500 and the id, logs one line."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -63,10 +77,12 @@ class RequestContext:
             logger.exception("request failed")
             if status:
                 raise
-            response = answer_error(request_id, 500, "internal", INTERNAL_SENTENCE)
+            response = answer_error(scope, 500, "internal", INTERNAL_SENTENCE)
             await response(scope, receive, send_with_headers)
         finally:
-            _log_request(scope, status, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            _log_request(scope, status, seconds)
+            self.metrics.observe_request(scope, status, seconds)
             current_request_id.reset(token)
 
 
@@ -86,15 +102,44 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+        inner = {**scope, "method": "GET"}
+        try:
+            await self.app(inner, receive, send_without_body)
+        finally:
+            # Whatever answered: the metrics ask for it.
+            scope.update({**inner, "method": "HEAD"})
+
+
+class KnownHosts:
+    """Refuses requests for host names that are not ours: another page's name cannot reach us."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self.app = app
+        self.hosts = {host.lower() for host in (*hosts, *LOCAL_NAMES)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        name = re.sub(r":\d+$", "", Headers(scope=scope).get("host", "")).lower()
+        parents = {f"*{name[dot:]}" for dot, sign in enumerate(name) if sign == "."}
+        if not self.hosts & {name, *parents}:
+            message = (
+                f'The service does not answer under the name "{name[:100]}"; use one of the names '
+                "its operator set."
+            )
+            response = answer_error(scope, 421, "host_unknown", message)
+            return await response(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 class UploadLimit:
-    """Refuses a body that is too large: by its Content-Length, or while it streams in."""
+    """Refuses a body that is too large (by its Content-Length, or while it streams in) or slow."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = 30.0) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -104,11 +149,19 @@ class UploadLimit:
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.max_bytes:
             return await self._refuse(scope, receive, send)
-        received = 0
+        received, is_complete = 0, False
+        until = asyncio.get_running_loop().time() + self.timeout_s
 
         async def count() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_complete
+            if is_complete:
+                return await receive()  # Waits for the client to leave: that may take long.
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise self._slow_error() from None
+            is_complete = not message.get("more_body")
             received += len(message.get("body", b""))
             if received > self.max_bytes:
                 if message.get("more_body"):
@@ -120,9 +173,8 @@ class UploadLimit:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = self._error()
-        request_id = scope["state"]["request_id"]
         headers = dict(error.headers or {})
-        response = answer_error(request_id, error.status_code, error.code, error.detail, headers)
+        response = answer_error(scope, error.status_code, error.code, error.detail, headers)
         await send({"type": "http.response.start", "status": 413, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
         await self._drain(scope, receive)
@@ -133,11 +185,13 @@ class UploadLimit:
         if "expect" in Headers(scope=scope):
             return  # It waits for leave to send, and takes the answer as a no.
         left = self.max_bytes
-        while left > 0:
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body"):
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
 
     def _error(self) -> Refused:
         megabytes = self.max_bytes / (1024 * 1024)
@@ -148,6 +202,15 @@ class UploadLimit:
             {"Connection": "close"},  # or the server would read the rest, however long it is
         )
 
+    def _slow_error(self) -> Refused:
+        return Refused(
+            408,
+            "upload_too_slow",
+            f"The request did not arrive within {self.timeout_s:g} s; send a smaller photo, or use "
+            "a faster connection.",
+            {"Connection": "close"},
+        )
+
 
 def _choose_request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
@@ -155,10 +218,14 @@ def _choose_request_id(headers: Headers) -> str:
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    """One line a request: no query string, no header and no body, for those may hold secrets."""
+    state = scope["state"]
+    fields: dict[str, object] = {"status": status, "duration_ms": round(seconds * 1000, 1)}
+    if client := scope.get("client"):
+        fields["client"] = client[0]
+    if "error_code" in state:
+        fields["error_code"] = state["error_code"]
+    timings = state.get("timings_ms", {})
+    fields.update({f"{stage}_ms": round(ms, 1) for stage, ms in timings.items()})
     # %r keeps line breaks in a path from starting a line of their own.
-    access.info(
-        "%s %r",
-        scope["method"],
-        scope["path"],
-        extra={"status": status, "duration_ms": round(seconds * 1000, 1)},
-    )
+    access.info("%s %r", scope["method"], scope["path"], extra=fields)

@@ -1,16 +1,14 @@
 """What goes in and out over HTTP, with examples; /docs is made from these."""
 
-import base64
-import datetime as dt
-import math
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from indexer.results import MAX_CANDIDATES, MAX_K, EngineInfo, GalleryStamp, Hit, Item, SearchResult
+from service.engine import EngineOptions, GroupBy
+from service.json_safe import to_finite, to_json_safe
 
 ITEM_EXAMPLE: JsonDict = {
     "item_id": "images/mh01-black_main.jpg",
@@ -25,6 +23,32 @@ HIT_EXAMPLE: JsonDict = {
     "scores": {"global": 0.83, "token": 0.71, "fused": 0.77},
     "confidence": 0.93,
 }
+INFO_EXAMPLE: JsonDict = {
+    "gallery": STAMP_EXAMPLE,
+    "products": 186,
+    "metadata_columns": {"name": "string", "price": "double"},
+    "preset": "mga-b0",
+    "backbone": "tf_efficientnetv2_b0",
+    "weights": "ImageNet, fitted on the gallery",
+    "trained_for_retrieval": False,
+    "image_size": 224,
+    "levels": 3,
+    "tokens_per_level": 16,
+    "token_dim": 128,
+    "global_dim": 192,
+    "recall": "joint",
+    "recall_dim": 512,
+    "alpha": 0.5,
+    "calibrated": False,
+    "device": "cpu",
+    "limits": {
+        "max_upload_mb": 20,
+        "max_pixels": 64_000_000,
+        "max_k": MAX_K,
+        "max_candidates": MAX_CANDIDATES,
+        "default_k": 10,
+    },
+}
 
 
 class SearchOptions(BaseModel):
@@ -33,32 +57,51 @@ class SearchOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     k: Annotated[int, Field(ge=1, le=MAX_K)] | None = Field(
-        default=None, description="How many hits; left out, the service's SELVEDGE_DEFAULT_K."
+        default=None,
+        description="How many hits; left out, the service's SELVEDGE_DEFAULT_K.",
+        examples=[5],
     )
     candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = Field(
         default=None,
         description="How many of the globally nearest items are re-ranked; more finds more and "
         "takes longer. Never fewer than k.",
+        examples=[100],
     )
     alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
         description="Share of the global score: 1 ranks by the whole look, 0 by the details. "
         "Left out, the checkpoint's own value.",
+        examples=[0.5],
     )
-    group_by: Literal["item", "product"] = Field(
-        default="item", description="`product` returns the best item of each product."
+    group_by: GroupBy = Field(
+        default="item",
+        description="`product` returns the best item of each product.",
+        examples=["product"],
     )
     min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
         description="Leave out hits less probably of the same product; `no_confident_match` says "
         "when none is left. Refused where /info says `calibrated: false`.",
+        examples=[0.8],
     )
+
+    def to_engine(self, default_k: int) -> EngineOptions:
+        """Translate to the engine's own words."""
+        return {
+            "k": self.k or default_k,
+            "candidates": self.candidates,
+            "alpha": self.alpha,
+            "group_by": self.group_by,
+            "min_confidence": self.min_confidence,
+        }
 
 
 class SearchForm(SearchOptions):
     """The multipart form of POST /search."""
 
-    image: UploadFile = Field(description="The photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.")
+    image: UploadFile = Field(
+        description="The photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.", examples=["photo.jpg"]
+    )
 
 
 class ItemAnswer(BaseModel):
@@ -108,9 +151,9 @@ class HitAnswer(BaseModel):
     def from_hit(cls, hit: Hit) -> "HitAnswer":
         """Translate the engine's hit."""
         scores = ScoresAnswer(
-            global_score=_finite(hit.scores.global_score),
-            token_score=_finite(hit.scores.token_score),
-            fused=_finite(hit.scores.fused),
+            global_score=to_finite(hit.scores.global_score),
+            token_score=to_finite(hit.scores.token_score),
+            fused=to_finite(hit.scores.fused),
         )
         fields = _item_fields(hit.item)
         return cls(rank=hit.rank, scores=scores, confidence=hit.confidence, **fields)
@@ -176,6 +219,8 @@ class LimitsAnswer(BaseModel):
 class InfoAnswer(BaseModel):
     """The gallery, the network behind it, and the limits of the service."""
 
+    model_config = ConfigDict(json_schema_extra={"example": INFO_EXAMPLE})
+
     gallery: GalleryAnswer
     products: int
     metadata_columns: dict[str, str] = Field(description="Column name to type.")
@@ -208,6 +253,8 @@ class InfoAnswer(BaseModel):
 class StatusAnswer(BaseModel):
     """`ok`, or `ready`."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "ok"}})
+
     status: str
 
 
@@ -237,36 +284,6 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-def to_json_safe(value: object) -> Any:
-    """Return `value` as something JSON can say.
-
-    >>> to_json_safe({"since": dt.date(2026, 3, 1), "rating": float("nan"), "tags": ("a", "b")})
-    {'since': '2026-03-01', 'rating': None, 'tags': ['a', 'b']}
-    """
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return _finite(value)
-        case Decimal():
-            return _finite(float(value))
-        case dt.date() | dt.time():
-            return value.isoformat()
-        case dt.timedelta():
-            return value.total_seconds()
-        case bytes() | bytearray() | memoryview():
-            return base64.b64encode(value).decode("ascii")
-        case dict():
-            return {str(key): to_json_safe(entry) for key, entry in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [to_json_safe(entry) for entry in value]
-    # numpy and pyarrow scalars and arrays know how to become Python values.
-    for convert in ("tolist", "as_py"):
-        if hasattr(value, convert):
-            return to_json_safe(getattr(value, convert)())
-    return str(value)
-
-
 def _item_fields(item: Item) -> dict[str, Any]:
     return {
         "item_id": item.item_id,
@@ -274,7 +291,3 @@ def _item_fields(item: Item) -> dict[str, Any]:
         "uri": item.uri,
         "metadata": to_json_safe(item.metadata),
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

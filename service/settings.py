@@ -7,19 +7,24 @@ tuning of one query comes with the query. `docs/settings.md` is printed from thi
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.results import MAX_K
 from model.images import MAX_PIXELS
 
 PREFIX = "SELVEDGE_"
+# Guessing a key of 16 characters over HTTP is hopeless.
+MIN_KEY_LENGTH = 16
 
 
 class Settings(BaseSettings):
     """Settings of one service process; frozen, validated once."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     index_dir: Path = Field(
         description="Folder of the gallery, as written by `python -m indexer build`."
@@ -58,12 +63,32 @@ class Settings(BaseSettings):
     default_k: int = Field(
         default=10, ge=1, le=MAX_K, description="Hits in an answer when the query does not say."
     )
-    max_searches: int = Field(
-        default=4,
+    upload_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds in which a request's body must arrive; then 408. Slow senders hold "
+        "connections.",
+    )
+    max_searches: int | None = Field(
+        default=None,
         ge=1,
         le=32,
-        description="Searches running at the same time. More than the machine can compute at once "
-        "makes each of them slower.",
+        description="Searches computed at the same time. Left out: 1 on a GPU, which one thread "
+        "owns; the cores, at most 4, on a CPU.",
+    )
+    max_batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Most photos that go through the network together. Left out: 16 on a GPU, 1 "
+        "on a CPU, where batches do not pay.",
+    )
+    batch_wait_ms: float | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="How long a photo waits for others to share its batch. Left out: 2 on a GPU, "
+        "0 on a CPU.",
     )
     max_waiting: int = Field(
         default=16,
@@ -71,8 +96,62 @@ class Settings(BaseSettings):
         le=1000,
         description="Searches waiting for a free place; the next one is answered 429 at once.",
     )
+    deadline_ms: int = Field(
+        default=0,
+        ge=0,
+        description="A search that waited this long is not begun but answered 503; 0 waits without "
+        "end. The header `X-Deadline-Ms` lowers it for one request.",
+    )
+    keep_alive_s: int = Field(
+        default=5, ge=1, description="Seconds that an idle connection stays open."
+    )
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Connections and running requests at the same time; the next is answered 503.",
+    )
     shutdown_timeout_s: int = Field(
         default=30, ge=0, description="Seconds that running requests get to finish on shutdown."
+    )
+    read_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secrets that may search, separated by commas, 16 characters or more each; "
+        "none: everybody may.",
+    )
+    read_keys_file: Path | None = Field(
+        default=None,
+        description="File with further read keys, one a line or separated by commas (a docker "
+        "secret).",
+    )
+    write_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secrets that may change the gallery, and search; none: nobody may change it "
+        "over HTTP.",
+    )
+    write_keys_file: Path | None = Field(
+        default=None, description="File with further write keys, as `SELVEDGE_READ_KEYS_FILE`."
+    )
+    metrics_key: bool = Field(
+        default=False,
+        description="`true`: /metrics asks for a read key too, where there are read keys.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call the API from a browser, separated by commas, as "
+        "in `https://shop.example`; `*` for all.",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="Host names under which the service answers, separated by commas, `*.` in "
+        "front for subdomains; none: all.",
+    )
+    fetch_hosts: str = Field(
+        default="",
+        description="Hosts from which photos may be fetched by https address, separated by commas; "
+        "none: no address is fetched.",
+    )
+    fetch_timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="Seconds in which a fetched photo must arrive."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least important messages that are logged."
@@ -85,6 +164,41 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """Largest request body in bytes (1 MB = 1024 x 1024 bytes)."""
         return self.max_upload_mb * 1024 * 1024
+
+    @field_validator("read_keys", "write_keys")
+    @classmethod
+    def _check_keys(cls, keys: SecretStr) -> SecretStr:
+        _require_strong(split_list(keys.get_secret_value()))
+        return keys
+
+    @field_validator("read_keys_file", "write_keys_file")
+    @classmethod
+    def _check_key_file(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            _require_strong(_read_key_file(file))
+        return file
+
+    def list_read_keys(self) -> list[str]:
+        """Return the secrets that may read, from the setting and from its file."""
+        return _join_keys(self.read_keys, self.read_keys_file)
+
+    def list_write_keys(self) -> list[str]:
+        """Return the secrets that may write, from the setting and from its file."""
+        return _join_keys(self.write_keys, self.write_keys_file)
+
+    def without_keys(self) -> "Settings":
+        """Return the same settings without secrets, for whatever stays in memory."""
+        nothing = {"read_keys": SecretStr(""), "write_keys": SecretStr("")}
+        return self.model_copy(update=nothing)
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas and line ends; nothing is left of blanks.
+
+    >>> split_list("https://a.example, https://b.example,")
+    ['https://a.example', 'https://b.example']
+    """
+    return [part for line in text.splitlines() for part in map(str.strip, line.split(",")) if part]
 
 
 def describe_setting(name: str) -> str:
@@ -111,7 +225,32 @@ def _show_default(name: str) -> str:
     field = Settings.model_fields[name]
     if field.is_required():
         return "required"
-    return "none" if field.default is None else str(field.default)
+    return "none" if field.default is None else str(field.default) or "none"
+
+
+def _join_keys(keys: SecretStr, file: Path | None) -> list[str]:
+    return split_list(keys.get_secret_value()) + (_read_key_file(file) if file else [])
+
+
+def _read_key_file(file: Path) -> list[str]:
+    try:
+        keys = split_list(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PydanticCustomError("key_file", "the file cannot be read as text") from error
+    if not keys:
+        raise PydanticCustomError("key_file", "the file holds no key; write one a line")
+    return keys
+
+
+def _require_strong(keys: list[str]) -> None:
+    """Refuse keys that are too short or cannot travel in a header; never repeat one."""
+    for key in keys:
+        if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise PydanticCustomError(
+                "key_weak",
+                "a key is too short or holds odd characters; use at least "
+                f"{MIN_KEY_LENGTH} letters and digits, as `openssl rand -hex 32` prints",
+            )
 
 
 _INTRO = """# Settings of the service

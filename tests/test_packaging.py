@@ -113,10 +113,40 @@ def test_the_image_does_not_run_as_root():
 def test_a_container_can_write_only_to_its_volume(name):
     service = COMPOSE["services"][name]
     assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     writable = [mount for mount in service["volumes"] if not mount.endswith(":ro")]
-    assert writable == ["gallery:/gallery"]
+    volume = {"prometheus": "metrics:/prometheus", "grafana": "dashboards:/var/lib/grafana"}
+    assert writable == [volume.get(name, "gallery:/gallery")]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_container_runs_as_root(name):
+    """The service's own image says so itself."""
+    service = COMPOSE["services"][name]
+    assert "build" in service or service["user"].split(":")[0] not in {"0", "root"}
+
+
+@pytest.mark.parametrize("name", ["search", "search-gpu"])
+def test_a_composed_service_is_healthy_once_it_can_search(name):
+    assert "/readyz" in COMPOSE["services"][name]["healthcheck"]["test"][-1]
+
+
+def test_what_is_mounted_from_the_checkout_exists():
+    mounts = [mount for service in COMPOSE["services"].values() for mount in service["volumes"]]
+    local = [mount.split(":")[0] for mount in mounts if mount.startswith("./deploy")]
+    assert len(local) == 3
+    assert [path for path in local if not (ROOT / path).exists()] == []
+
+
+def test_prometheus_asks_a_name_that_every_search_service_has():
+    scrape = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (target,) = scrape["scrape_configs"][0]["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    for service in (COMPOSE["services"]["search"], COMPOSE["services"]["search-gpu"]):
+        assert service["networks"]["default"]["aliases"] == [name]
+        assert service["ports"][0].endswith(f":{port}")
 
 
 def test_only_this_machine_reaches_a_composed_service():

@@ -76,7 +76,7 @@ def calibrate_checkpoint(
     scores, same = _best(found.hits)
     calibration = fit(scores, same)
     update = {"calibration": calibration, "calibrated_on": name}
-    save_checkpoint(out, model, loaded.record.model_copy(update=update))
+    save_checkpoint(out, model, loaded.record.model_copy(update=update), half=loaded.half)
     return Calibrated(out, calibration)
 
 

@@ -6,24 +6,38 @@ The last part of the address decides: `/items/a/thumbnail` is the thumbnail of `
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
 
-from service.deps import EngineDep, GateDep, SettingsDep
-from service.routes import describe_errors
+from service.auth import GuardedRoute, KeyRing, require_read
+from service.deps import EngineDep, SearchDep, SettingsDep
+from service.routes import SEARCH_REFUSALS, describe_errors
 from service.schemas import ItemAnswer, SearchAnswer, SearchOptions
+from service.searches import SearchJob
 
 router = APIRouter(
     prefix="/items",
     tags=["items"],
-    responses=describe_errors(_422="a parameter out of its range", _503="still loading"),
+    route_class=GuardedRoute,
+    dependencies=[Security(require_read)],
+    responses=describe_errors(
+        _401="a read key is needed, and missing or unknown",
+        _422="a parameter out of its range",
+        _503="still loading",
+    ),
 )
 
+ItemId = Annotated[
+    str,
+    Path(description="Id of an item, percent-encoded.", examples=["images/mh01-black_main.jpg"]),
+]
+
 # An item may be replaced under its id, so copies are kept for minutes, then checked by ETag.
-CACHE_CONTROL = "public, max-age=300"
+CACHE_CONTROL = "max-age=300"
 
 
 @router.get(
     "/{item_id:path}/thumbnail",
+    summary="The thumbnail of an item",
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {}}, "description": "a small JPEG"},
@@ -32,12 +46,18 @@ CACHE_CONTROL = "public, max-age=300"
     },
 )
 def get_thumbnail(
-    item_id: str, engine: EngineDep, if_none_match: Annotated[str, Header()] = ""
+    request: Request,
+    item_id: ItemId,
+    engine: EngineDep,
+    if_none_match: Annotated[str, Header(examples=['"c0ffee"'])] = "",
 ) -> Response:
     """Return the item's small JPEG."""
     data = engine.thumbnail(item_id)
     etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    # A cache that others share must not hand out what takes a key.
+    ring: KeyRing = request.app.state.keys
+    audience = "public" if ring.is_reading_open else "private"
+    headers = {"ETag": etag, "Cache-Control": f"{audience}, {CACHE_CONTROL}"}
     if _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     return Response(data, media_type="image/jpeg", headers=headers)
@@ -45,30 +65,22 @@ def get_thumbnail(
 
 @router.get(
     "/{item_id:path}/similar",
-    responses=describe_errors(_404="no such item", _429="too many searches at once"),
+    summary="Search by item",
+    response_model=SearchAnswer,
+    responses=describe_errors(_404="no such item", **SEARCH_REFUSALS),
 )
-def search_similar(
-    item_id: str,
+async def search_similar(
+    item_id: ItemId,
     options: Annotated[SearchOptions, Query()],
-    engine: EngineDep,
-    gate: GateDep,
+    run: SearchDep,
     settings: SettingsDep,
-) -> SearchAnswer:
+) -> Response:
     """Return the items most similar to this one, best first, without the item itself."""
-    with gate.enter():
-        result = engine.search_item(
-            item_id,
-            k=options.k or settings.default_k,
-            candidates=options.candidates,
-            alpha=options.alpha,
-            group_by=options.group_by,
-            min_confidence=options.min_confidence,
-        )
-    return SearchAnswer.from_result(result)
+    return await run(SearchJob(options.to_engine(settings.default_k), item_id=item_id))
 
 
-@router.get("/{item_id:path}", responses=describe_errors(_404="no such item"))
-def get_item(item_id: str, engine: EngineDep) -> ItemAnswer:
+@router.get("/{item_id:path}", summary="One item", responses=describe_errors(_404="no such item"))
+def get_item(item_id: ItemId, engine: EngineDep) -> ItemAnswer:
     """Return one item with its metadata."""
     return ItemAnswer.from_item(engine.item(item_id))
 

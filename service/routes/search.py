@@ -2,39 +2,35 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Response, Security
 
-from service.deps import EngineDep, GateDep, SettingsDep
-from service.routes import describe_errors
+from service.auth import GuardedRoute, require_read
+from service.deps import SearchDep, SettingsDep
+from service.routes import SEARCH_REFUSALS, describe_errors
 from service.schemas import SearchAnswer, SearchForm
+from service.searches import SearchJob
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], route_class=GuardedRoute, dependencies=[Security(require_read)])
 
 
 @router.post(
     "/search",
+    summary="Search by photo",
+    response_model=SearchAnswer,
     responses=describe_errors(
+        _400="a form that cannot be parsed",
+        _401="a read key is needed, and missing or unknown",
+        _408="the upload did not arrive in time",
         _413="too many bytes or pixels",
         _422="not a readable photo, or a field out of its range",
-        _429="too many searches at once",
-        _503="still loading, or nothing to search",
+        **SEARCH_REFUSALS,
     ),
 )
-def search(
+async def search(
     form: Annotated[SearchForm, Form(media_type="multipart/form-data")],
-    engine: EngineDep,
-    gate: GateDep,
+    run: SearchDep,
     settings: SettingsDep,
-) -> SearchAnswer:
+) -> Response:
     """Return the k gallery images most similar to the photo, best first."""
-    data = form.image.file.read()
-    with gate.enter():
-        result = engine.search(
-            data,
-            k=form.k or settings.default_k,
-            candidates=form.candidates,
-            alpha=form.alpha,
-            group_by=form.group_by,
-            min_confidence=form.min_confidence,
-        )
-    return SearchAnswer.from_result(result)
+    options = form.to_engine(settings.default_k)
+    return await run(SearchJob(options, image=await form.image.read()))

@@ -1,23 +1,28 @@
 """What the service is, whether it runs, and whether it can search."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Security
 
 from model.errors import GalleryEmptyError
+from service.auth import GuardedRoute, require_read
 from service.deps import EngineDep, SettingsDep
 from service.routes import describe_errors
 from service.schemas import InfoAnswer, LimitsAnswer, StatusAnswer
 
-router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"], route_class=GuardedRoute)
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Is the process alive?")
 async def get_health() -> StatusAnswer:
     """Answer as long as the process runs, also while the gallery loads."""
     # On the event loop on purpose: it answers when every worker thread is busy.
     return StatusAnswer(status="ok")
 
 
-@router.get("/readyz", responses=describe_errors(_503="loading, failed, or an empty gallery"))
+@router.get(
+    "/readyz",
+    summary="Would a search succeed?",
+    responses=describe_errors(_503="loading, failed, or an empty gallery"),
+)
 def get_readiness(engine: EngineDep) -> StatusAnswer:
     """Answer 200 once a search would succeed, 503 and the reason before."""
     if engine.info().gallery.items == 0:
@@ -25,7 +30,14 @@ def get_readiness(engine: EngineDep) -> StatusAnswer:
     return StatusAnswer(status="ready")
 
 
-@router.get("/info", responses=describe_errors(_503="still loading"))
+@router.get(
+    "/info",
+    summary="The gallery, the network and the limits",
+    dependencies=[Security(require_read)],
+    responses=describe_errors(
+        _401="a read key is needed, and missing or unknown", _503="still loading"
+    ),
+)
 def get_info(engine: EngineDep, settings: SettingsDep) -> InfoAnswer:
     """Describe the gallery, the network behind it, and the limits of a query."""
     limits = LimitsAnswer(

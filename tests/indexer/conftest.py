@@ -1,5 +1,9 @@
 """A small gallery of drawn photos, encoded by their colours."""
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +41,20 @@ def read_content(index: Path) -> list[dict[str, object]]:
     with EmbeddedGallery.open(index) as gallery:
         store = gallery._store
         return [row for batch in store.scan(store.schema.names) for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 300 kB, which only root can make."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    mount = shutil.which("mount")
+    if os.geteuid() or not mount or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def remount(disk: Path, option: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +11,9 @@ from indexer.build import build_gallery
 from indexer.files import storage_errors, write_text_atomic
 from indexer.gallery import EmbeddedGallery
 from model.errors import StorageError
-from tests.indexer.conftest import read_content, small
+from tests.indexer.conftest import read_content, remount, small
 from tests.indexer.fakes import FakeEncoder, draw_photos
 from tests.indexer.test_update import run_add
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 300 kB, which only root can make."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
-    mount = shutil.which("mount")
-    if os.geteuid() or not mount or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def remount(disk: Path, option: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)
 
 
 def test_a_full_disk_stops_a_build_that_resumes_once_there_is_space(small_disk, tmp_path):

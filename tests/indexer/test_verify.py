@@ -1,5 +1,7 @@
 """A sound index has no problems, and each kind of damage has its sentence."""
 
+import json
+
 import pytest
 
 from indexer.build import build_gallery
@@ -51,8 +53,15 @@ def test_a_bad_row_is_named(index, columns, sentence):
     assert any(sentence in problem for problem in verify(index).problems)
 
 
-def test_a_recall_index_of_an_older_version_is_noticed(index):
+def test_a_recall_index_of_an_older_version_is_caught_up(index):
     change_row(index, product_id="other")
+    assert not any("recall index" in problem for problem in verify(index).problems)
+
+
+def test_a_recall_index_of_a_newer_version_is_noticed(index):
+    tie = index / "recall.json"
+    facts = json.loads(tie.read_text())
+    tie.write_text(json.dumps({**facts, "version": facts["version"] + 1}))
     assert any("recall index is missing" in problem for problem in verify(index).problems)
 
 

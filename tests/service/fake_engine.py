@@ -6,7 +6,10 @@ Where it is calibrated, the confidence of a hit is its fused score.
 """
 
 import io
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,14 @@ COLOURS: dict[str, Colour] = {
 }
 
 
+@dataclass
+class Held:
+    """A search that waits: `begun` says that it runs, `may_end` lets it go on."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+
 class FakeEngine:
     """Ranks flat colours; see the head of this file."""
 
@@ -54,6 +65,21 @@ class FakeEngine:
         self.before_search()
         pixels = np.asarray(decode_image(image), dtype=float)
         return self._rank(tuple(pixels.mean(axis=(0, 1))), k, **options)
+
+    @contextmanager
+    def holding(self) -> Iterator[Held]:
+        """Let searches wait for `may_end`."""
+        held = Held()
+
+        def hold() -> None:
+            held.begun.set()
+            assert held.may_end.wait(10)
+
+        self.before_search = hold
+        try:
+            yield held
+        finally:
+            held.may_end.set()
 
     def search_batch(self, images: Sequence[bytes], **options: Any) -> list[SearchResult]:
         """Search one by one."""

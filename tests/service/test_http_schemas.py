@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
-from service.schemas import to_json_safe
+from service.json_safe import to_json_safe
 from tests.service.fake_engine import FakeEngine
 
 UTC = dt.UTC
@@ -76,6 +76,7 @@ def test_openapi_lists_every_endpoint(spec: Any) -> None:
         "/info",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
 
 

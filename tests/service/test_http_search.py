@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from service.app import create_app
+from service.settings import Settings
 from tests.service.fake_engine import FakeEngine, draw_photo
 
 
@@ -221,22 +223,53 @@ def test_a_bug_is_500_with_an_id_and_without_its_text(
 
 
 def test_a_search_too_many_is_answered_429_at_once(
-    client: TestClient, engine: FakeEngine, red_photo: bytes
+    settings: Settings, engine: FakeEngine, red_photo: bytes
 ) -> None:
-    gate, running, may_end = client.app.state.gate, threading.Event(), threading.Event()  # type: ignore[attr-defined]
-
-    def hold() -> None:
-        running.set()
-        assert may_end.wait(10)
-
-    engine.before_search = hold
-    first = threading.Thread(target=post, args=(client, red_photo))
-    first.start()
-    assert running.wait(10)
-    while gate._present.acquire(blocking=False):  # the others that may be present
-        pass
-    response = post(client, red_photo)
-    may_end.set()
-    first.join()
+    one = settings.model_copy(update={"max_searches": 1, "max_waiting": 0})
+    with TestClient(create_app(one, engine)) as client, engine.holding() as held:
+        first = threading.Thread(target=post, args=(client, red_photo))
+        first.start()
+        assert held.begun.wait(10)
+        response = post(client, red_photo)
+        held.may_end.set()
+        first.join()
     assert "Too many searches" in sentence(response, 429)
     assert response.headers["retry-after"] == "1"
+
+
+def test_a_search_past_its_deadline_is_not_begun(
+    settings: Settings, engine: FakeEngine, red_photo: bytes
+) -> None:
+    one = settings.model_copy(update={"max_searches": 1})
+    answers: list[Any] = []
+    with TestClient(create_app(one, engine)) as client, engine.holding() as held:
+        first = threading.Thread(target=post, args=(client, red_photo))
+        first.start()
+        assert held.begun.wait(10)
+
+        def ask() -> None:
+            headers = {"x-deadline-ms": "1"}
+            answers.append(client.post("/search", files={"image": red_photo}, headers=headers))
+
+        second = threading.Thread(target=ask)
+        second.start()
+        wait_for_metric(client, "selvedge_searches_waiting 1.0")
+        held.may_end.set()
+        first.join()
+        second.join()
+    assert "deadline" in sentence(answers[0], 503)
+    assert len(engine.calls) == 1
+
+
+def wait_for_metric(client: TestClient, line: str) -> None:
+    """Return once /metrics prints this line."""
+    for _ in range(10_000):
+        if line in client.get("/metrics").text.splitlines():
+            return
+    raise AssertionError(f"/metrics never said {line}")
+
+
+def test_a_deadline_of_zero_is_refused(client: TestClient, red_photo: bytes) -> None:
+    headers = {"x-deadline-ms": "0"}
+    response = client.post("/search", files={"image": red_photo}, headers=headers)
+    assert sentence(response, 422) == 'X-Deadline-Ms is "0"; expected at least 1.'

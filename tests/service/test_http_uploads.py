@@ -9,9 +9,11 @@ from starlette.formparsers import MultiPartParser
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.app import create_app
 from service.errors import Refused
 from service.middleware import UploadLimit
-from tests.service.fake_engine import FakeEngine
+from service.settings import Settings
+from tests.service.fake_engine import FakeEngine, Held
 
 MEGABYTE = 1024 * 1024
 PART = b'--b\r\ncontent-disposition: form-data; name="image"; filename="x"\r\n\r\n'
@@ -110,6 +112,122 @@ def test_a_client_that_waits_for_leave_to_send_is_answered_unread() -> None:
     asyncio.run(_run(UploadLimit(_never, 100), scope, receive, send))
     assert sent[0]["status"] == 413
     assert b"upload_too_large" in sent[1]["body"]
+
+
+def test_a_slow_upload_is_refused_while_the_form_is_still_arriving(
+    settings: Settings, engine: FakeEngine
+) -> None:
+    """The client sends a first part and then nothing: no clock is measured, it never ends."""
+    hasty = settings.model_copy(update={"upload_timeout_s": 0.05})
+    pending = iter([{"type": "http.request", "body": PART, "more_body": True}])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        message = next(pending, None)
+        return message if message else await asyncio.Future()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/search",
+        "query_string": b"",
+        "headers": headers,
+    }
+    asyncio.run(_run(create_app(hasty, engine), scope, receive, send))
+    error = json.loads(sent[1]["body"])["error"]
+    assert (sent[0]["status"], error["code"]) == (408, "upload_too_slow")
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert engine.calls == []
+
+
+def test_the_rest_of_a_refused_upload_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.middleware.DRAIN_S", 0.01)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        message: Message = await asyncio.Future()
+        return message
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"5000000000")]
+    scope: Scope = {"type": "http", "headers": headers, "state": {"request_id": "r"}}
+    asyncio.run(_run(UploadLimit(_never, 100), scope, receive, send))
+    assert [message.get("status") for message in sent] == [413, None, None]
+
+
+def test_waiting_for_an_answer_is_not_a_slow_upload(engine: FakeEngine) -> None:
+    """Once the body is there, the clock of the upload has stopped."""
+    left: list[Message] = []
+
+    async def answer_late(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(0.05)
+        left.append(await receive())
+
+    messages = iter([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return next(messages)
+
+    app = UploadLimit(answer_late, 100, timeout_s=0.02)
+    asyncio.run(_run(app, {"type": "http", "headers": []}, receive, receive))  # type: ignore[arg-type]
+    assert left == [{"type": "http.disconnect"}]
+
+
+def test_a_client_that_leaves_takes_its_search_out_of_the_queue(
+    settings: Settings, engine: FakeEngine, red_photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.searches.PATIENCE_S", 0.001)
+    app = create_app(settings.model_copy(update={"max_searches": 1}), engine)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask(has_left: asyncio.Event) -> None:
+        body = PART + red_photo + b"\r\n--b--\r\n"
+        messages: list[Message] = [{"type": "http.request", "body": body}]
+
+        async def receive() -> Message:
+            if messages:
+                return messages.pop()
+            await has_left.wait()
+            return {"type": "http.disconnect"}
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+        scope: Scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/search",
+            "query_string": b"",
+            "headers": headers,
+        }
+        await app(scope, receive, send)
+
+    async def leave(held: Held) -> None:
+        stays, leaves = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(ask(stays))
+        await asyncio.to_thread(held.begun.wait, 10)
+        second = asyncio.create_task(ask(leaves))
+        while not app.state.searches.num_waiting:
+            await asyncio.sleep(0)
+        leaves.set()
+        await second
+        assert app.state.searches.num_waiting == 0
+        held.may_end.set()
+        await first
+
+    with engine.holding() as held:
+        asyncio.run(leave(held))
+    assert len(engine.calls) == 1
+    assert [message["status"] for message in sent if "status" in message] == [499, 200]
 
 
 async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,13 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from service.logs import JsonFormatter, RequestIdFilter, TextFormatter, current_request_id
+from service.logs import (
+    JsonFormatter,
+    RequestIdFilter,
+    TextFormatter,
+    configure_logging,
+    current_request_id,
+)
 from tests.service.fake_engine import FakeEngine
 
 
@@ -62,3 +68,49 @@ def test_the_engines_own_lines_carry_the_request_id(
     headers = {"x-request-id": "shop-7"}
     client.post("/search", files={"image": red_photo}, headers=headers)
     assert seen == ["shop-7"]
+
+
+def find_access_line(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
+    (record,) = [record for record in caplog.records if record.name == "service.access"]
+    return record
+
+
+def test_the_line_of_a_search_holds_its_stages_and_who_asked(
+    client: TestClient, caplog: pytest.LogCaptureFixture, red_photo: bytes
+) -> None:
+    with caplog.at_level(logging.INFO, "service.access"):
+        client.post("/search?token=hunter2", files={"image": ("me.png", red_photo)})
+    line = vars(find_access_line(caplog))
+    assert (line["decode_ms"], line["encode_ms"], line["total_ms"]) == (1.0, 2.0, 3.0)
+    assert line["client"] == "testclient"
+    assert "error_code" not in line
+    assert not [value for value in line.values() if "hunter2" in str(value)]
+    assert not [value for value in line.values() if "me.png" in str(value)]
+
+
+def test_the_line_of_a_refusal_holds_its_code(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "service.access"):
+        client.post("/search", files={"image": b"text"})
+    assert find_access_line(caplog).error_code == "image_unreadable"  # type: ignore[attr-defined]
+
+
+def test_configured_logging_names_no_agent_no_header_and_no_byte_of_a_photo(
+    client: TestClient, red_photo: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, quiet = logging.getLogger(), ("httpx", "httpcore", "python_multipart", "uvicorn", "PIL")
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure_logging("debug", "json")
+        headers = {"user-agent": "secret-agent", "cookie": "session=hunter2"}
+        client.post("/search", files={"image": red_photo}, headers=headers)
+        lines = capsys.readouterr().err
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for name in (*quiet, "faiss"):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+    assert '"message": "POST \'/search\'"' in lines
+    for secret in ("secret-agent", "hunter2", "IHDR"):
+        assert secret not in lines

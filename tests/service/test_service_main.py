@@ -159,3 +159,24 @@ def test_the_service_imports_without_torch_timm_or_faiss() -> None:
         "import service.app, service.__main__"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_limits_of_connections_reach_the_server(
+    run: Run, opened: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    original = uvicorn.Config.__init__
+
+    def remember(self: uvicorn.Config, app: Any, **options: Any) -> None:
+        seen.update(options)
+        original(self, app, **options)
+
+    monkeypatch.setattr(uvicorn.Config, "__init__", remember)
+    monkeypatch.setenv("SELVEDGE_MAX_CONNECTIONS", "7")
+    monkeypatch.setenv("SELVEDGE_KEEP_ALIVE_S", "3")
+    monkeypatch.setenv("SELVEDGE_SHUTDOWN_TIMEOUT_S", "9")
+    assert run("--index", tmp_path).exit_code == 0
+    assert seen["limit_concurrency"] == 7
+    assert seen["timeout_keep_alive"] == 3
+    assert seen["timeout_graceful_shutdown"] == 9
+    assert seen["server_header"] is False

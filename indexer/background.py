@@ -1,0 +1,51 @@
+"""Work that repeats in a thread of its own and survives its failures."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+logger = logging.getLogger(__name__)
+
+
+class Repeating:
+    """Calls `work` every `interval_s` seconds, and at once after `wake`.
+
+    `niceness`, 0 to 19, lets other threads go first where processor time is short.
+    """
+
+    def __init__(
+        self, name: str, interval_s: float, work: Callable[[], object], niceness: int = 0
+    ) -> None:
+        self._interval_s, self._work, self._niceness = interval_s, work, niceness
+        self._woken = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do the work as soon as possible."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Wait until work in progress is done; nothing is begun after."""
+        self._stopped = True
+        self._woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Linux has a priority for each thread, which FAISS's own threads inherit.
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, before + self._niceness)
+        while True:
+            self._woken.wait(self._interval_s)
+            self._woken.clear()
+            if self._stopped:
+                return
+            try:
+                self._work()
+            except Exception:
+                logger.exception("%s failed; it is tried again", self._thread.name)

@@ -1,0 +1,105 @@
+"""The engine of a service whose gallery changes: each search gets the state it shall see.
+
+`LiveEngine.engine()` is the newest state with the encoder that belongs to it, so a rebuild
+with another checkpoint swaps both at once. A `SearchEngine` costs nothing to make; hold it
+for one request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from indexer.checkpoint import EncoderSource, StoredCheckpoint
+from indexer.engine import SearchEngine
+from indexer.incoming import NewItem
+from indexer.live import LiveGallery
+from indexer.live_types import LiveOptions, LiveStats, WriteReport
+from model.encoder import Encoder
+from model.errors import VersionGoneError
+
+
+class LiveEngine:
+    """Searches and writes of one index folder. Safe to use from many threads."""
+
+    def __init__(self, root: Path, plan: EncoderSource, options: LiveOptions | None = None) -> None:
+        """Open the newest state; see `LiveGallery`."""
+        self._options = options or LiveOptions()
+        self._gallery = LiveGallery(root, plan, self._options)
+
+    def engine(self, version: int | None = None) -> SearchEngine:
+        """The engine of the newest state, or of an earlier one that is still held.
+
+        Args:
+            version: `gallery.version` of an earlier answer.
+
+        Raises:
+            VersionGoneError: that state is not held any more.
+        """
+        snapshot = self._gallery.current() if version is None else self._gallery.snapshot(version)
+        if snapshot is None:
+            raise VersionGoneError(
+                f"version {version} of the gallery is not held any more (it is at "
+                f"{self._gallery.current().stamp.version}); search again from the first page"
+            )
+        # The plan of a service loads model.encoder.Encoder; only tests have others.
+        encoder = cast(Encoder, snapshot.encoder)
+        return SearchEngine(snapshot, encoder, max_pixels=self._options.max_pixels)
+
+    def add(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
+        """Add items, or replace those of the same id; see `LiveGallery.add`."""
+        return self._gallery.add(items, atomic=atomic)
+
+    def replace(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
+        """Change items that exist; see `LiveGallery.replace`."""
+        return self._gallery.replace(items, atomic=atomic)
+
+    def remove(self, item_ids: Sequence[str]) -> WriteReport:
+        """Remove items that exist; see `LiveGallery.remove`."""
+        return self._gallery.remove(item_ids)
+
+    def reload(self) -> bool:
+        """Take over what others committed or published; see `LiveGallery.reload`."""
+        return self._gallery.reload()
+
+    def maintain(self, *, force: bool = False) -> bool:
+        """Build the recall index anew and merge files; see `LiveGallery.maintain`."""
+        return self._gallery.maintain(force=force)
+
+    def stats(self) -> LiveStats:
+        """Count what is held in memory and on disk."""
+        return self._gallery.stats()
+
+    def close(self) -> None:
+        """Stop the background threads."""
+        self._gallery.close()
+
+    def __enter__(self) -> "LiveEngine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_live(
+    index_dir: Path,
+    *,
+    device: str = "auto",
+    checkpoint: Path | None = None,
+    options: LiveOptions | None = None,
+) -> LiveEngine:
+    """Open an index folder to search in it and to change it.
+
+    Args:
+        index_dir: what `python -m indexer build` wrote.
+        device: auto, cpu, cuda or cuda:N; takes the place of `options.device`.
+        checkpoint: the index's own copy when not given; any other file must have the
+            same fingerprint.
+        options: memory, history and maintenance.
+
+    Raises:
+        GalleryError: not an index, damaged, or made with another checkpoint.
+        CheckpointError, DeviceError: what they say.
+    """
+    chosen = replace(options or LiveOptions(), device=device)
+    return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device), chosen)

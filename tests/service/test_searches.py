@@ -1,0 +1,151 @@
+"""Searches of many clients share the engine: together where they can, each with its own answer."""
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from indexer.results import SearchResult
+from service.app import create_app
+from service.searches import choose_policy
+from service.settings import Settings
+from tests.service.fake_engine import FakeEngine, draw_photo
+
+RED, BRICK, GREEN = (255, 0, 0), (204, 51, 0), (0, 255, 0)
+Job = tuple[bytes, dict[str, Any]]
+
+
+class BatchingEngine(FakeEngine):
+    """Remembers how many photos came together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def search_batch(self, images: Sequence[bytes], **options: Any) -> list[SearchResult]:
+        self.sizes.append(len(images))
+        return super().search_batch(images, **options)
+
+
+@pytest.fixture
+def batching() -> BatchingEngine:
+    """An engine that likes batches."""
+    return BatchingEngine()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for clients."""
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def search_together(
+    settings: Settings, engine: BatchingEngine, pool: ThreadPoolExecutor, jobs: list[Job]
+) -> list[Any]:
+    """Send searches while another one runs, so that they wait together; return their answers."""
+    together = settings.model_copy(update={"max_searches": 1, "max_batch": len(jobs)})
+    app = create_app(together, engine)
+    with TestClient(app) as client, engine.holding() as held:
+
+        def post(photo: bytes, fields: dict[str, Any]) -> Any:
+            return client.post("/search", files={"image": photo}, data=fields)
+
+        first = pool.submit(post, draw_photo(RED), {})
+        assert held.begun.wait(10)
+        waiting: list[Future[Any]] = []
+        for number, (photo, fields) in enumerate(jobs, start=1):
+            waiting.append(pool.submit(post, photo, fields))
+            while app.state.searches.num_waiting < number:
+                pass
+        held.may_end.set()
+        assert first.result().status_code == 200
+        return [future.result() for future in waiting]
+
+
+def test_searches_that_wait_go_through_the_network_together(
+    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
+) -> None:
+    jobs: list[Job] = [(draw_photo(colour), {"k": 1}) for colour in (RED, BRICK, GREEN)]
+    answers = search_together(settings, batching, pool, jobs)
+    found = [answer.json()["hits"][0]["item_id"] for answer in answers]
+    assert found == ["red.jpg", "tops/brick.jpg", "green.jpg"]
+    assert batching.sizes == [1, 3]
+
+
+def test_searches_with_other_options_are_computed_apart(
+    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
+) -> None:
+    jobs: list[Job] = [(draw_photo(RED), {"k": k}) for k in (1, 2, 1)]
+    answers = search_together(settings, batching, pool, jobs)
+    assert [len(answer.json()["hits"]) for answer in answers] == [1, 2, 1]
+    assert batching.sizes == [1, 2, 1]
+
+
+def test_an_unreadable_photo_fails_alone(
+    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
+) -> None:
+    jobs: list[Job] = [(draw_photo(RED), {}), (b"text", {}), (draw_photo(GREEN), {})]
+    answers = search_together(settings, batching, pool, jobs)
+    assert [answer.status_code for answer in answers] == [200, 422, 200]
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "expected"),
+    [
+        ("cuda:0", {}, (16, 0.002, 1)),
+        ("cpu", {"max_searches": 3}, (1, 0.0, 3)),
+        ("cuda", {"max_batch": 4, "batch_wait_ms": 0.0, "max_searches": 2}, (4, 0.0, 2)),
+        ("cpu", {"max_batch": 8, "batch_wait_ms": 5.0, "max_searches": 1}, (8, 0.005, 1)),
+    ],
+)
+def test_the_device_decides_what_the_settings_leave_open(
+    settings: Settings, device: str, changes: dict[str, Any], expected: tuple[int, float, int]
+) -> None:
+    policy = choose_policy(settings.model_copy(update=changes), device)
+    assert (policy.max_batch, policy.wait_s, policy.workers) == expected
+
+
+def test_on_a_cpu_no_more_searches_run_than_there_are_cores(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cores, expected in {1: 1, 2: 2, 64: 4}.items():
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert choose_policy(settings, "cpu").workers == expected
+
+
+def test_a_server_that_stops_answers_what_it_accepted(
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, engine.holding() as held:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/search"
+        config = uvicorn.Config(create_app(settings, engine), log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        photo = {"image": draw_photo(RED)}
+        answer = pool.submit(lambda: httpx.post(url, files=photo, timeout=20, trust_env=False))
+        assert held.begun.wait(10)
+        server.should_exit = True
+        held.may_end.set()
+        assert answer.result().status_code == 200
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_closed_service_refuses_searches(
+    settings: Settings, engine: FakeEngine, red_photo: bytes
+) -> None:
+    app = create_app(settings, engine)
+    with TestClient(app) as client:
+        client.post("/search", files={"image": red_photo})
+    response = TestClient(app).post("/search", files={"image": red_photo})
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "shutting_down"
+    assert response.headers["retry-after"] == "5"
