@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from indexer.codec import GEOMETRY_BYTES
 from indexer.files import storage_errors, without_readers
@@ -137,6 +139,13 @@ class Store:
             return self._dataset.scanner(
                 columns=list(columns), filter=_is_one_of(item_ids), with_row_id=True
             ).to_table()
+
+    def select(self, condition: str) -> NDArray[np.int64]:
+        """Find the row ids for which an SQL condition holds, in no particular order."""
+        with self._reading():
+            table = self._dataset.scanner(columns=[], filter=condition, with_row_id=True).to_table()
+        rows: NDArray[np.int64] = table[ROW_ID].to_numpy().astype(np.int64)
+        return rows
 
     def append(self, table: pa.Table, note: dict[str, str] | None = None) -> None:
         """Commit new items as one version; `note` is kept with the commit."""

@@ -10,6 +10,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from indexer.requests import SearchRequest
 from indexer.results import MAX_CANDIDATES, MAX_K, EngineInfo, GalleryStamp, Hit, Item, SearchResult
 
 ITEM_EXAMPLE: JsonDict = {
@@ -53,6 +54,16 @@ class SearchOptions(BaseModel):
         description="Leave out hits less probably of the same product; `no_confident_match` says "
         "when none is left. Refused where /info says `calibrated: false`.",
     )
+
+    def to_request(self, default_k: int) -> SearchRequest:
+        """Translate to what the engine takes."""
+        return SearchRequest(
+            k=self.k or default_k,
+            candidates=self.candidates,
+            alpha=self.alpha,
+            group_by=self.group_by,
+            min_confidence=self.min_confidence,
+        )
 
 
 class SearchForm(SearchOptions):
@@ -276,5 +287,5 @@ def _item_fields(item: Item) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -56,14 +56,7 @@ def search_similar(
 ) -> SearchAnswer:
     """Return the items most similar to this one, best first, without the item itself."""
     with gate.enter():
-        result = engine.search_item(
-            item_id,
-            k=options.k or settings.default_k,
-            candidates=options.candidates,
-            alpha=options.alpha,
-            group_by=options.group_by,
-            min_confidence=options.min_confidence,
-        )
+        result = engine.search_item(item_id, options.to_request(settings.default_k))
     return SearchAnswer.from_result(result)
 
 

@@ -29,12 +29,5 @@ def search(
     """Return the k gallery images most similar to the photo, best first."""
     data = form.image.file.read()
     with gate.enter():
-        result = engine.search(
-            data,
-            k=form.k or settings.default_k,
-            candidates=form.candidates,
-            alpha=form.alpha,
-            group_by=form.group_by,
-            min_confidence=form.min_confidence,
-        )
+        result = engine.search(data, form.to_request(settings.default_k))
     return SearchAnswer.from_result(result)

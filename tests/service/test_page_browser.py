@@ -124,13 +124,7 @@ def test_sliders_search_again(
     assert browser.text("#alpha-value") == "α 1.00"
     browser.type("#k", "\ue014")  # right arrow
     browser.find(".card:nth-child(2)")
-    assert engine.calls[-1] == {
-        "k": 2,
-        "candidates": None,
-        "alpha": 1.0,
-        "group_by": "product",
-        "min_confidence": None,
-    }
+    assert engine.calls[-1] == {"k": 2, "alpha": 1.0, "group_by": "product"}
 
 
 def test_a_hit_leads_to_similar_items(browser: Browser, address: str, photo: Path) -> None:
