@@ -67,6 +67,10 @@ def _count_bins(values: list[float], counts: Counter[float]) -> tuple[Bin, ...]:
     """A bin a value where there are few, otherwise ten of one width."""
     if len(counts) <= MAX_BINS:
         return tuple(Bin(value, value, counts[value]) for value in sorted(counts))
-    found, edges = np.histogram(np.asarray(values, np.float64), bins=MAX_BINS)
-    ends = zip(edges[:-1].tolist(), edges[1:].tolist(), found.tolist(), strict=True)
+    # Shares of both ends: their difference may be more than a float holds.
+    steps = np.arange(MAX_BINS + 1) / MAX_BINS
+    edges = (1 - steps) * float(min(values)) + steps * float(max(values))
+    place = np.searchsorted(edges[1:-1], np.asarray(values, np.float64), side="right")
+    found = np.bincount(place, minlength=MAX_BINS).tolist()
+    ends = zip(edges[:-1].tolist(), edges[1:].tolist(), found, strict=True)
     return tuple(Bin(low, high, count) for low, high, count in ends)
