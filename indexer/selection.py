@@ -11,22 +11,26 @@ from indexer.filters import to_sql
 from indexer.protocols import Gallery, Selection
 from indexer.requests import SearchRequest
 
-KEPT_FILTERS = 64
+# Rows of the latest conditions that stay in memory: 128 MB at most.
+KEPT_ROWS = 16_000_000
+KEPT_CONDITIONS = 1000
 
 
 class Selector:
-    """Turns filters and exclusions into rows of one gallery, remembering the latest filters."""
+    """Turns filters and exclusions into rows of one gallery, remembering the latest ones."""
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
         self._known: OrderedDict[str, NDArray[np.int64]] = OrderedDict()
+        self._num_rows = 0
         self._lock = threading.Lock()
 
     def check(self, request: SearchRequest) -> str | None:
         """Check the filter and write it as SQL; ParameterError says what is wrong with it."""
         if request.filter is None:
             return None
-        return to_sql(request.filter, filter_columns(self._gallery))
+        names = {"item_id": "string", "product_id": "string"}
+        return to_sql(request.filter, {**names, **self._gallery.metadata_columns()})
 
     def select(self, request: SearchRequest, without: str | None = None) -> Selection | None:
         """Rows that may be found, or those that may not; None where every item may.
@@ -47,22 +51,19 @@ class Selector:
         return self._find(" OR ".join(terms)) if terms else np.empty(0, np.int64)
 
     def _find(self, sql: str) -> NDArray[np.int64]:
-        """Rows of a filter, from memory where it was asked for lately."""
+        """Rows of a condition, from memory where it was asked for lately."""
         with self._lock:
             if sql in self._known:
                 self._known.move_to_end(sql)
                 return self._known[sql]
         rows = self._gallery.find_rows(sql)
         with self._lock:
-            self._known[sql] = rows
-            while len(self._known) > KEPT_FILTERS:
-                self._known.popitem(last=False)
+            if sql not in self._known:
+                self._known[sql] = rows
+                self._num_rows += len(rows)
+            while self._num_rows > KEPT_ROWS or len(self._known) > KEPT_CONDITIONS:
+                self._num_rows -= len(self._known.popitem(last=False)[1])
         return rows
-
-
-def filter_columns(gallery: Gallery) -> dict[str, str]:
-    """Name the columns that a filter may use, and their kinds."""
-    return {"item_id": "string", "product_id": "string", **gallery.metadata_columns()}
 
 
 def _is_one_of(column: str, names: Sequence[str]) -> str:
