@@ -128,8 +128,11 @@ class RecallIndex:
         least = 0 if selection is None else min(_LEAST_FOUND, self._count_within(selection))
         most = max(count, least)
         scores, rows = self._search(searcher, queries, most, sel=chosen, nprobe=probes)
-        if probes < cells and (rows < 0).any():
-            scores, rows = self._search(searcher, queries, most, sel=chosen, nprobe=cells)
+        few = (rows < 0).any(axis=1)
+        if probes < cells and few.any():
+            # Only those queries: an answer must not depend on what else is in the batch.
+            more = self._search(searcher, queries[few], most, sel=chosen, nprobe=cells)
+            scores[few], rows[few] = more
         return scores[:, :count], rows[:, :count]
 
     def holds(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:

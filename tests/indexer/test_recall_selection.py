@@ -80,6 +80,17 @@ def test_a_wide_selection_of_a_large_gallery_is_still_searched_in_the_nearest_ce
     assert probes[-1] == cells
 
 
+def test_a_query_that_needs_more_cells_changes_nothing_for_the_others(vectors):
+    index = build(vectors, exact_limit=100)
+    queries = vectors[:40]
+    for selection in (None, Selection(choose(0.9), inside=True)):
+        together = index.search(queries, 330, selection)
+        for query, found in zip(queries, together, strict=True):
+            [alone] = index.search(query[None], 330, selection)
+            np.testing.assert_array_equal(alone.rows, found.rows)
+            assert len(found.rows) == 330
+
+
 def test_without_a_selection_the_nearest_cells_do_until_they_hold_too_few(vectors, query):
     index = build(vectors, exact_limit=100)
     [found] = index.search(query, COUNT)
