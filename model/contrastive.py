@@ -1,4 +1,4 @@
-"""Contrastive training: every query of a batch against every item (docs/math.md, Eq. 15).
+"""Contrastive training: every query of a batch against every item (docs/math.md, Eq. 17).
 
 B queries and as many items, L levels, M tokens a level, d token width.
 """
