@@ -96,7 +96,8 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
-            raise ParameterError(f"{name} is {first['input']!r}: {first['msg']}") from error
+            what = f"{name} is {first['input']!r}: " if name else "recipe: "
+            raise ParameterError(what + first["msg"]) from error
 
 
 # How the shipped checkpoint was made (docs/model-card.md): the network first, ATA's blocks after.
