@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from indexer.engine import SearchEngine, open_engine
+from indexer.requests import SearchRequest
 from model.errors import SourceError
 
 KS = (1, 5, 10)
@@ -55,8 +56,9 @@ def measure(
     """The rank of each query's product among the first ten (None: not there), and the time."""
     ranks: list[int | None] = []
     spent: list[float] = []
+    request = SearchRequest(k=max(KS), group_by="product")
     for photo, product in asked:
-        result = engine.search(photo.read_bytes(), k=max(KS), group_by="product")
+        result = engine.search(photo.read_bytes(), request)
         products = [hit.item.product_id for hit in result.hits]
         ranks.append(products.index(product) + 1 if product in products else None)
         spent.append(result.timings_ms["total"])

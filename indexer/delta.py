@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.growing import GrowingArray
-from indexer.protocols import Recalled
+from indexer.protocols import Recalled, Selection
 from indexer.recall import QUERIES_AT_ONCE, RecallIndex, order_hits
 
 # Some wheels of FAISS ship partial type stubs, others none.
@@ -41,20 +41,22 @@ class Delta(NamedTuple):
             self.vectors.write(vectors, len(self.rows)),
         )
 
-    def search(self, queries: NDArray[np.float32], count: int) -> list[Recalled]:
+    def search(
+        self, queries: NDArray[np.float32], count: int, selection: Selection | None = None
+    ) -> list[Recalled]:
         """Find the `count` best valid rows of each query by comparing them all."""
+        if selection is not None:
+            return self._search_within(queries, count, selection)
         invalid = len(self.valid) - int(np.count_nonzero(self.valid))
-        most = min(len(self.rows), count + invalid)
-        found: list[Recalled] = []
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            part = queries[start : start + QUERIES_AT_ONCE]
-            # The same kernel as a flat index: scores agree to the last bit.
-            scores, places = _faiss.knn(
-                part, self.vectors.view(len(self.rows)), most, metric=faiss.METRIC_INNER_PRODUCT
-            )
-            rows = np.where(self.valid[places], self.rows[places], -1)
-            found += [order_hits(*pair) for pair in zip(rows, scores, strict=True)]
-        return found
+        rows = np.where(self.valid, self.rows, -1)
+        return _compare(queries, rows, self.vectors.view(len(rows)), count + invalid)
+
+    def _search_within(
+        self, queries: NDArray[np.float32], count: int, selection: Selection
+    ) -> list[Recalled]:
+        chosen = self.valid & (np.isin(self.rows, selection.rows) == selection.inside)
+        rows, vectors = self.rows[chosen], self.vectors.view(len(self.rows))[chosen]
+        return _compare(queries, rows, vectors, count)
 
 
 class DeltaRecall:
@@ -97,13 +99,15 @@ class DeltaRecall:
         """Bytes of all vectors held."""
         return 4 * self.base.dim * (len(self.base) + self.num_added)
 
-    def search(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
-        """Find the `count` best rows of each (R,) unit vector, best first."""
-        found = self._search_base(vectors, count)
+    def search(
+        self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None
+    ) -> list[Recalled]:
+        """Find the `count` best rows of each (R,) unit vector among the selection, best first."""
+        found = self._search_base(vectors, count, selection)
         if not self.num_added or count < 1:
             return found
         queries = np.ascontiguousarray(np.atleast_2d(vectors), dtype=np.float32)
-        added = self._delta.search(queries, count)
+        added = self._delta.search(queries, count, selection)
         return [_merge(*pair, count) for pair in zip(found, added, strict=True)]
 
     def with_changes(
@@ -148,11 +152,17 @@ class DeltaRecall:
     def _valid_rows(self) -> NDArray[np.int64]:
         return self._delta.rows[self._delta.valid]
 
-    def _search_base(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
+    def _search_base(
+        self, vectors: NDArray[np.float32], count: int, selection: Selection | None
+    ) -> list[Recalled]:
         """Ask for some more than `count`, and for more again where too many of them are gone."""
+        if selection is not None:
+            selection = self._select_base(selection)
+            if selection.inside:
+                return self.base.search(vectors, count, selection)
         extra = min(self.num_gone, count // 8 + 16)
         while True:
-            found = self.base.search(vectors, count + extra)
+            found = self.base.search(vectors, count + extra, selection)
             if not self.num_gone:
                 return found
             found = [_leave_out(recalled, self._gone, count) for recalled in found]
@@ -160,6 +170,32 @@ class DeltaRecall:
             if enough or extra == self.num_gone:
                 return found
             extra = min(self.num_gone, 4 * extra)
+
+    def _select_base(self, selection: Selection) -> Selection:
+        """Only rows that the FAISS index has and may return: those of the delta are not in it."""
+        rows = selection.rows[~np.isin(selection.rows, self._delta.rows)]
+        if selection.inside:
+            rows = rows[~np.isin(rows, self._gone)]
+        return Selection(rows, selection.inside)
+
+
+def _compare(
+    queries: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    count: int,
+) -> list[Recalled]:
+    """Find the `count` nearest of all vectors; rows of -1 are left out."""
+    found: list[Recalled] = []
+    count = min(count, len(rows))
+    if not count:
+        return [order_hits(rows, np.empty(0, np.float32)) for _ in queries]
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        part = queries[start : start + QUERIES_AT_ONCE]
+        # The same kernel as a flat index: scores agree to the last bit.
+        scores, places = _faiss.knn(part, vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
+        found += [order_hits(*pair) for pair in zip(rows[places], scores, strict=True)]
+    return found
 
 
 def _leave_out(found: Recalled, gone: NDArray[np.int64], count: int) -> Recalled:

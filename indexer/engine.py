@@ -3,48 +3,36 @@
 Nothing here knows of HTTP or of a command line. Searching changes no shared state.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from indexer.candidates import Candidates
+from indexer.explain import crop_to_photo, explain_hits
+from indexer.facets import check_columns, count_facet
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
-from indexer.protocols import Gallery, Recalled
-from indexer.ranking import Ranking, Timer, first_of_each, to_token_set
-from indexer.results import (
-    MAX_CANDIDATES,
-    MAX_K,
-    EngineInfo,
-    Hit,
-    Item,
-    Scores,
-    SearchResult,
-)
+from indexer.paging import Page, Pager
+from indexer.protocols import Gallery
+from indexer.ranking import Ranking, Timer
+from indexer.requests import MAX_PHOTOS, QueryPhoto, SearchRequest
+from indexer.results import EngineInfo, Explanation, Facet, Hit, Item, Scores, SearchResult
+from indexer.selection import Selector
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
-from model.fusion import fuse
-from model.images import MAX_PIXELS, decode_image
+from model.images import MAX_PIXELS, Box, crop_image, decode_image
 
-DEFAULT_K = 10
-DEFAULT_CANDIDATES = 100
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
-# Candidates aligned together: bounds the memory of one call.
-ALIGN_CHUNK = 256
-
-GroupBy = Literal["item", "product"]
+PLAIN = SearchRequest()
 
 
-class Plan(NamedTuple):
-    """What one search was asked for, checked."""
+class PreparedPhoto(NamedTuple):
+    """A decoded query photo as the encoder takes it, and what was cut out, in its fractions."""
 
-    k: int
-    candidates: int
-    alpha: float
-    group_by: GroupBy
-    min_confidence: float | None
+    pixels: Any
+    box: Box
 
 
 class SearchEngine:
@@ -54,86 +42,111 @@ class SearchEngine:
         self._gallery = gallery
         self._encoder = encoder
         self._max_pixels = max_pixels
+        self._selector = Selector(gallery)
 
     def search(
-        self,
-        image: bytes,
-        *,
-        k: int = DEFAULT_K,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
+        self, image: bytes | Sequence[QueryPhoto], request: SearchRequest = PLAIN
     ) -> SearchResult:
-        """Find the k most similar items (or products), best first.
+        """Find the items (or products) most similar to a garment, best first.
 
         Args:
-            image: an encoded photo (JPEG, PNG, WebP ...).
-            k: hits wanted, 1 to 1000; fewer come back when the gallery is smaller.
-            candidates: how many items stage one hands to stage two, 1 to 1000, raised
-                to k when smaller; 100 when not given.
-            alpha: weight of the global score in the fused one, 0 to 1; the
-                checkpoint's own when not given.
-            group_by: "product" returns the best item of each product, and fetches
-                further candidates until k products are found.
-            min_confidence: leave out hits less probably of the same product, 0 to 1; when
-                none is left, the result says so. For a calibrated checkpoint at its own
-                alpha.
+            image: an encoded photo (JPEG, PNG, WebP ...), or one to eight photos of the
+                same garment, each with the part to look at.
+            request: how to search, and what to return.
 
         Raises:
             ImageError: the bytes are not a usable photo.
-            ParameterError: a number out of its range.
+            ParameterError: an unknown column, a filter that cannot be read, a box that
+                holds too few pixels, or a least confidence without a calibration.
             GalleryEmptyError: nothing to search in.
         """
-        return self.search_batch(
-            [image],
-            k=k,
-            candidates=candidates,
-            alpha=alpha,
-            group_by=group_by,
-            min_confidence=min_confidence,
-        )[0]
+        photos = [QueryPhoto(image)] if isinstance(image, bytes) else image
+        _require_photos(photos)
+        self.check(request)
+        timer = Timer()
+        encoded = self._encode(photos, [timer] * len(photos))
+        return self._answer(encoded, request, timer)
 
     def search_batch(
-        self,
-        images: Sequence[bytes],
-        *,
-        k: int = DEFAULT_K,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
+        self, images: Sequence[bytes], request: SearchRequest = PLAIN
     ) -> list[SearchResult]:
-        """Search for several photos; results in their order, each as `search` returns it."""
-        plan = self._plan(k, candidates, alpha, group_by, min_confidence)
+        """Search for several garments, a photo each; results in order, each as `search` gives."""
+        self.check(request)
         results = []
         for start in range(0, len(images), ENCODE_BATCH):
-            batch = images[start : start + ENCODE_BATCH]
+            batch = [QueryPhoto(image) for image in images[start : start + ENCODE_BATCH]]
             timers = [Timer() for _ in batch]
             for timer, query in zip(timers, self._encode(batch, timers), strict=True):
-                results.append(self._answer(query, plan, timer))
+                results.append(self._answer([query], request, timer))
         return results
 
-    def search_item(
-        self,
-        item_id: str,
-        *,
-        k: int = DEFAULT_K,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
-    ) -> SearchResult:
+    def search_item(self, item_id: str, request: SearchRequest = PLAIN) -> SearchResult:
         """Search with an item of the gallery; the item itself is not among its hits.
 
         Raises:
             ItemNotFoundError: no such item.
         """
-        plan, timer = self._plan(k, candidates, alpha, group_by, min_confidence), Timer()
+        self.check(request)
+        timer = Timer()
         with timer.stage("fetch"):
-            row = self._gallery.find_row(item_id)
-            query = self._gallery.read_encoded(row)
-        return self._answer(query, plan, timer, without=row)
+            query = self._gallery.read_encoded(self._gallery.find_row(item_id))
+        return self._answer([query], request, timer, without=item_id)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint: photos encoded with another one cannot be searched with."""
+        return self._encoder.fingerprint
+
+    def check(self, request: SearchRequest) -> None:
+        """Refuse what cannot be answered, before anything is decoded; see `search`."""
+        check_columns(request.sort, request.facets, self._gallery.metadata_columns())
+        self._selector.check(request)
+        if request.min_confidence is not None:
+            self._require_calibration(request)
+        if not len(self._gallery):
+            raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
+
+    def prepare(self, photo: QueryPhoto) -> PreparedPhoto:
+        """Decode a query photo and cut its box out, for `encode_prepared`.
+
+        Raises ImageError and ParameterError as `search` does.
+        """
+        whole = decode_image(photo.image, max_pixels=self._max_pixels)
+        cut, box = crop_image(whole, photo.box)
+        return PreparedPhoto(self._encoder.prepare(cut), box)
+
+    def encode_prepared(self, photos: Sequence[PreparedPhoto]) -> list[Encoded]:
+        """Encode photos in one pass, in their order: one Encoded (B = 1) each.
+
+        Geometry is in fractions of the whole upright photo.
+        """
+        encoded = self._encoder.encode([photo.pixels for photo in photos])
+        each = [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(photos))]
+        return [
+            one._replace(geometry=crop_to_photo(one.geometry, photo.box))
+            for one, photo in zip(each, photos, strict=True)
+        ]
+
+    def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:
+        """Prepare and encode query photos together, in their order; see `prepare`."""
+        timer = Timer()
+        encoded: list[Encoded] = []
+        for start in range(0, len(photos), ENCODE_BATCH):
+            batch = photos[start : start + ENCODE_BATCH]
+            encoded += self._encode(batch, [timer] * len(batch))
+        return encoded
+
+    def search_encoded(
+        self, photos: Sequence[Encoded], request: SearchRequest = PLAIN
+    ) -> SearchResult:
+        """Search with what `encode` returned: one photo, or several of the same garment.
+
+        Items that any photo recalls are compared with all of them; global and token scores
+        are means over the photos (`indexer.candidates` says why).
+        """
+        _require_photos(photos)
+        self.check(request)
+        return self._answer(photos, request, Timer())
 
     def item(self, item_id: str) -> Item:
         """Look one item up; ItemNotFoundError when there is none."""
@@ -171,150 +184,91 @@ class SearchEngine:
         """Let go of the gallery."""
         self._gallery.close()
 
-    def _plan(
-        self,
-        k: int,
-        candidates: int | None,
-        alpha: float | None,
-        group_by: GroupBy,
-        min_confidence: float | None,
-    ) -> Plan:
-        wanted = DEFAULT_CANDIDATES if candidates is None else candidates
-        weight = self._encoder.config.alpha if alpha is None else alpha
-        _require_whole("k", k, MAX_K)
-        _require_whole("candidates", wanted, MAX_CANDIDATES)
-        _require_share("alpha", weight)
-        if group_by not in ("item", "product"):
-            raise ParameterError(f"group_by is {group_by!r}; expected item or product")
-        if min_confidence is not None:
-            self._require_calibration(min_confidence, weight)
-        if not len(self._gallery):
-            raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
-        return Plan(k, max(k, wanted), weight, group_by, min_confidence)
-
-    def _require_calibration(self, min_confidence: float, alpha: float) -> None:
-        _require_share("min_confidence", min_confidence)
+    def _require_calibration(self, request: SearchRequest) -> None:
         if self._encoder.calibration is None:
             raise ParameterError(
                 "min_confidence is given, but the checkpoint has no calibration; leave it out, "
                 "or fit one with `python -m model calibrate` and open the index with that file"
             )
-        if alpha != self._encoder.config.alpha:
+        if self._find_alpha(request) != self._encoder.config.alpha:
             raise ParameterError(
-                f"min_confidence is given with alpha {alpha}, but the checkpoint is calibrated at "
-                f"{self._encoder.config.alpha}; leave one of the two out"
+                f"min_confidence is given with alpha {request.alpha}, but the checkpoint is "
+                f"calibrated at {self._encoder.config.alpha}; leave one of the two out"
             )
 
-    def _find_confidence(self, fused: NDArray[np.float32], plan: Plan) -> list[float | None]:
-        """Probability that each candidate shows the same product, where it is known."""
-        calibration = self._encoder.calibration
-        if calibration is None or plan.alpha != self._encoder.config.alpha:
-            return [None] * len(fused)
-        return [float(said) for said in calibration.probability(fused)]
+    def _find_alpha(self, request: SearchRequest) -> float:
+        return self._encoder.config.alpha if request.alpha is None else request.alpha
 
-    def _encode(self, images: Sequence[bytes], timers: Sequence[Timer]) -> list[Encoded]:
+    def _encode(self, photos: Sequence[QueryPhoto], timers: Sequence[Timer]) -> list[Encoded]:
         prepared = []
-        for image, timer in zip(images, timers, strict=True):
+        for photo, timer in zip(photos, timers, strict=True):
             with timer.stage("decode"):
-                photo = decode_image(image, max_pixels=self._max_pixels)
-                prepared.append(self._encoder.prepare(photo))
+                prepared.append(self.prepare(photo))
         spent = Timer()
-        with spent.stage("encode", share=len(images)):
-            encoded = self._encoder.encode(prepared)
+        with spent.stage("encode", share=len(set(map(id, timers)))):
+            encoded = self.encode_prepared(prepared)
         for timer in timers:
             timer.stages["encode"] = spent.stages["encode"]
-        return [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(images))]
+        return encoded
 
     def _answer(
-        self, query: Encoded, plan: Plan, timer: Timer, without: int | None = None
+        self,
+        photos: Sequence[Encoded],
+        request: SearchRequest,
+        timer: Timer,
+        without: str | None = None,
     ) -> SearchResult:
-        if plan.group_by == "product":
-            ranking, items = self._rank_products(query, plan, timer, without)
-        else:
-            ranking = self._rank(query, plan, plan.candidates, timer, without)
-            ranking = ranking.take(slice(plan.k))
-            with timer.stage("fetch"):
-                items = self._gallery.read_items(ranking.rows)
-        hits = _to_hits(ranking, items, self._find_confidence(ranking.fused, plan))
-        least = plan.min_confidence
+        with timer.stage("recall"):
+            selection = self._selector.select(request, without)
+        alpha, columns = self._find_alpha(request), self._gallery.metadata_columns()
+        candidates = Candidates(self._gallery, self._encoder, photos, alpha, selection, timer)
+        column = check_columns(request.sort, request.facets, columns)
+        page = Pager(self._gallery, candidates, request, column, timer).find()
+        facets = self._count_facets(request, page, timer)
+        hits = self._make_hits(photos, request, page, timer)
+        least = request.min_confidence
         if least is not None:
             hits = [hit for hit in hits if hit.confidence is not None and hit.confidence >= least]
-        nothing = least is not None and not hits
-        return SearchResult(hits, timer.report(), self._gallery.stamp, no_confident_match=nothing)
+        return SearchResult(
+            hits,
+            timer.report(),
+            self._gallery.stamp,
+            no_confident_match=least is not None and not hits,
+            reranked=page.reranked,
+            facets=facets,
+            facet_candidates=len(page.head.rows) if facets else 0,
+        )
 
-    def _rank_products(
-        self, query: Encoded, plan: Plan, timer: Timer, without: int | None
-    ) -> tuple[Ranking, list[Item]]:
-        """Keep the best item of each product, fetching on until there are k products."""
-        count, known = plan.candidates, None
-        while True:
-            known = self._rank(query, plan, count, timer, without, known)
-            with timer.stage("fetch"):
-                items = self._gallery.read_items(known.rows)
-            first = first_of_each([item.product_id for item in items])[: plan.k]
-            if len(first) == plan.k or count >= len(self._gallery):
-                return known.take(np.array(first, dtype=np.int64)), [items[i] for i in first]
-            count *= 2
-
-    def _rank(
-        self,
-        query: Encoded,
-        plan: Plan,
-        count: int,
-        timer: Timer,
-        without: int | None = None,
-        known: Ranking | None = None,
-    ) -> Ranking:
-        """Recall `count` candidates and order them by the fused score.
-
-        Scores in `known` are taken over, so that fetching on aligns only what is new.
-        """
-        with timer.stage("recall"):
-            extra = 0 if without is None else 1
-            recalled = self._gallery.recall(query.recall, count + extra)[0]
-            keep = np.flatnonzero(recalled.rows != (-1 if without is None else without))[:count]
-            found = Recalled(recalled.rows[keep], recalled.scores[keep])
-        rows = found.rows
-        global_scores, token_scores = self._score(query, found, timer, known)
-        fused = fuse(global_scores, token_scores, plan.alpha)
-        # Stable: equal fused scores keep the order of stage one.
-        order = np.argsort(-fused, kind="stable")
-        return Ranking(rows, global_scores, token_scores, fused).take(order)
-
-    def _score(
-        self, query: Encoded, found: Recalled, timer: Timer, known: Ranking | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Global and token score of each candidate, computed for those not in `known`."""
-        done: dict[int, tuple[float, float]] = {}
-        if known is not None:
-            kept = zip(known.global_scores, known.token_scores, strict=True)
-            done = dict(zip(known.rows.tolist(), kept, strict=True))
-        new = np.array([row not in done for row in found.rows.tolist()], dtype=np.bool_)
-        rows, recalled = found.rows[new], found.scores[new]
-        for start in range(0, len(rows), ALIGN_CHUNK):
-            part = slice(start, start + ALIGN_CHUNK)
-            pairs = self._score_chunk(query, rows[part], recalled[part], timer)
-            done.update(zip(rows[part].tolist(), pairs, strict=True))
-        both = np.array([done[row] for row in found.rows.tolist()], np.float32).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
-
-    def _score_chunk(
-        self,
-        query: Encoded,
-        rows: NDArray[np.int64],
-        recalled: NDArray[np.float32],
-        timer: Timer,
-    ) -> Iterable[tuple[float, float]]:
-        """Read a few candidates once and score them against the query."""
+    def _count_facets(self, request: SearchRequest, page: Page, timer: Timer) -> dict[str, Facet]:
+        """Over the first block of candidates, whatever the page."""
+        if not request.facets:
+            return {}
         with timer.stage("fetch"):
-            block = self._gallery.read_tokens(rows)
-            candidates = to_token_set(block)
-        with timer.stage("align"):
-            token_scores = self._encoder.align(query.token_set, candidates)[0]
-            if block.global_feature is None:
-                return zip(recalled, token_scores, strict=True)
-            cosine = block.global_feature @ query.global_feature[0]
-            return zip(np.clip(cosine, -1, 1), token_scores, strict=True)
+            items = self._gallery.read_items(page.head.rows)
+        kinds = self._gallery.metadata_columns()
+        return {name: count_facet(items, name, kinds[name]) for name in request.facets}
+
+    def _make_hits(
+        self, photos: Sequence[Encoded], request: SearchRequest, page: Page, timer: Timer
+    ) -> list[Hit]:
+        explanations: Sequence[Explanation | None] = [None] * len(page.items)
+        if request.explain and page.reranked:
+            with timer.stage("fetch"):
+                stored = [self._gallery.read_encoded(row) for row in page.ranking.rows.tolist()]
+            with timer.stage("align"):
+                explanations = explain_hits(self._encoder, photos, stored, request.explain)
+        scores = _list_scores(page.ranking, page.reranked)
+        confidence = self._find_confidence(page, request)
+        parts = zip(page.items, scores, confidence, explanations, strict=True)
+        return [Hit(rank, *part) for rank, part in enumerate(parts, start=request.offset + 1)]
+
+    def _find_confidence(self, page: Page, request: SearchRequest) -> list[float | None]:
+        """Probability that each hit shows the same product, where it is known."""
+        calibration, fused = self._encoder.calibration, page.ranking.fused
+        at_alpha = self._find_alpha(request) == self._encoder.config.alpha
+        if calibration is None or not at_alpha or not page.reranked:
+            return [None] * len(fused)
+        return [float(said) for said in calibration.probability(fused)]
 
 
 def open_engine(
@@ -349,23 +303,15 @@ def open_engine(
     return SearchEngine(gallery, encoder, max_pixels=max_pixels)
 
 
-def _require_whole(name: str, value: int, most: int) -> None:
-    if not 1 <= value <= most:
-        raise ParameterError(f"{name} is {value}; expected a whole number from 1 to {most}")
-
-
-def _require_share(name: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:  # also refuses NaN
-        raise ParameterError(f"{name} is {value}; expected a number from 0 to 1")
-
-
-def _to_hits(
-    ranking: Ranking, items: Sequence[Item], confidence: Sequence[float | None]
-) -> list[Hit]:
-    scores = zip(ranking.global_scores, ranking.token_scores, ranking.fused, strict=True)
-    return [
-        Hit(rank, item, Scores(*map(float, three)), said)
-        for rank, (item, three, said) in enumerate(
-            zip(items, scores, confidence, strict=True), start=1
+def _require_photos(photos: Sequence[object]) -> None:
+    if not 1 <= len(photos) <= MAX_PHOTOS:
+        raise ParameterError(
+            f"the query has {len(photos)} photos; expected 1 to {MAX_PHOTOS} of one garment"
         )
+
+
+def _list_scores(ranking: Ranking, reranked: bool) -> list[Scores]:
+    return [
+        Scores(float(whole), float(token) if reranked else None, float(fused) if reranked else None)
+        for whole, token, fused in zip(*ranking[1:], strict=True)
     ]

@@ -16,7 +16,7 @@ from indexer.delta import DeltaRecall
 from indexer.derive import open_recall
 from indexer.files import ReaderLease
 from indexer.manifest import Dims, Manifest
-from indexer.protocols import Recalled, TokenBlock
+from indexer.protocols import Recalled, Selection, TokenBlock
 from indexer.results import GalleryStamp, Item
 from indexer.store import ITEM_COLUMNS, ROW_ID, TOKEN_COLUMNS, Store, make_schema
 from indexer.tokens import (
@@ -106,9 +106,15 @@ class EmbeddedGallery:
         """Refuse a checkpoint other than the one that made this gallery."""
         require_fingerprint(self.root, self.manifest, fingerprint)
 
-    def recall(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
+    def recall(
+        self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None
+    ) -> list[Recalled]:
         """Find the `count` nearest items of each of the (B, R) recall vectors, best first."""
-        return self._recall.search(vectors, count)
+        return self._recall.search(vectors, count, selection)
+
+    def find_rows(self, sql: str) -> NDArray[np.int64]:
+        """Find the rows for which an SQL condition holds, ascending."""
+        return np.sort(self._store.select(sql))
 
     def read_tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
         """Read what stage two needs of these rows, in their order."""

@@ -48,6 +48,16 @@ class Recalled(NamedTuple):
     scores: NDArray[np.float32]
 
 
+class Selection(NamedTuple):
+    """The rows that recall may return, or with `inside` false those that it may not.
+
+    Rows are distinct and ascending.
+    """
+
+    rows: NDArray[np.int64]
+    inside: bool
+
+
 class TokenBlock(NamedTuple):
     """What stage two needs of n items, in the order asked for: token = tokens * scales.
 
@@ -76,8 +86,16 @@ class Gallery(Protocol):
     def __len__(self) -> int:
         """Count the items."""
 
-    def recall(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
-        """Find the `count` nearest items of each of the (B, R) unit recall vectors."""
+    def recall(
+        self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None
+    ) -> list[Recalled]:
+        """Find the `count` nearest items of each of the (B, R) unit recall vectors.
+
+        Only items of the selection are found, and fewer than `count` only where it holds fewer.
+        """
+
+    def find_rows(self, sql: str) -> NDArray[np.int64]:
+        """Find the rows for which an SQL condition holds, ascending."""
 
     def read_tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
         """Read what stage two needs of these rows, in their order."""

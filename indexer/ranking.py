@@ -19,7 +19,7 @@ from model.alignment import TokenSet
 
 
 class Ranking(NamedTuple):
-    """Re-ranked candidates, best first."""
+    """Re-ranked candidates, best first; token scores and fused are NaN where time ran out."""
 
     rows: NDArray[np.int64]
     global_scores: NDArray[np.float32]
@@ -34,6 +34,11 @@ class Ranking(NamedTuple):
             self.token_scores[order],
             self.fused[order],
         )
+
+
+def join(rankings: Sequence[Ranking]) -> Ranking:
+    """One ranking after the other."""
+    return Ranking(*map(np.concatenate, zip(*rankings, strict=True)))
 
 
 class Timer:

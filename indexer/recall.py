@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from indexer.files import IndexFiles, write_atomic, write_text_atomic
-from indexer.protocols import Recalled
+from indexer.protocols import Recalled, Selection
 from model.errors import ParameterError, StorageError
 
 EXACT_LIMIT = 50_000
@@ -27,6 +27,9 @@ QUERIES_AT_ONCE = 16
 _TRAINING_PER_CELL = 48
 # FAISS finds no more than this on a GPU.
 _MOST_ON_GPU = 2048
+_LEAST_FOUND = 1000
+# So few rows to leave out are found as well and dropped: no selector slows the search down.
+_FEW = 100
 # Some wheels of FAISS ship partial type stubs, others none.
 _faiss: Any = faiss
 # Pages of the file are read when they are searched: a large index opens at once.
@@ -95,22 +98,61 @@ class RecallIndex:
         """True when every item is compared."""
         return not isinstance(self._index, faiss.IndexIVF)
 
-    def search(self, vectors: NDArray[np.float32], count: int) -> list[Recalled]:
-        """Find the `count` best rows of each (D,) unit vector, best first."""
+    def search(
+        self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None
+    ) -> list[Recalled]:
+        """Find the `count` best rows of each (D,) unit vector among the selection, best first.
+
+        Fewer come back only where there are fewer.
+        """
         queries = np.ascontiguousarray(np.atleast_2d(vectors), dtype=np.float32)
         if queries.shape[1] != self._index.d:
             raise ParameterError(
                 f"a query has {queries.shape[1]} values, the gallery {self._index.d}; "
                 "encode it with the gallery's own checkpoint"
             )
-        count = min(count, len(self))
+        if selection and not selection.inside and len(selection.rows) <= _FEW:
+            more = self.search(queries, count + len(selection.rows))
+            return [_without(selection.rows, found, count) for found in more]
+        count = min(count, self._count_within(selection))
         if count < 1:
             return [Recalled(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         found: list[Recalled] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            scores, rows = self._search(queries[start : start + QUERIES_AT_ONCE], count)
+            batch = queries[start : start + QUERIES_AT_ONCE]
+            scores, rows = self._search_within(batch, count, selection)
             found += [order_hits(*pair) for pair in zip(rows, scores, strict=True)]
         return found
+
+    def _count_within(self, selection: Selection | None) -> int:
+        if selection is None:
+            return len(self)
+        return len(selection.rows) if selection.inside else len(self) - len(selection.rows)
+
+    def _search_within(
+        self, queries: NDArray[np.float32], count: int, selection: Selection | None
+    ) -> tuple[Any, Any]:
+        """Search in more cells where the nearest hold too few: (B, count) scores and rows."""
+        chosen = None if selection is None else _make_selector(selection)
+        # A GPU knows no selectors.
+        on_host = chosen is not None or count > _MOST_ON_GPU
+        searcher = self._index if on_host else self._searcher
+        if self.is_exact:
+            return self._search(searcher, queries, count, sel=chosen)
+        cells = self._index.nlist
+        # About as many vectors are compared as without a selection.
+        share = self._count_within(selection) / len(self)
+        probes = min(cells, math.ceil(max(8, cells // 8) / share))
+        # The same cells for every count that one page or the next may ask for.
+        least = 0 if selection is None else min(_LEAST_FOUND, self._count_within(selection))
+        most = max(count, least)
+        scores, rows = self._search(searcher, queries, most, sel=chosen, nprobe=probes)
+        few = (rows < 0).any(axis=1)
+        if probes < cells and few.any():
+            # Only those queries: an answer must not depend on what else is in the batch.
+            more = self._search(searcher, queries[few], most, sel=chosen, nprobe=cells)
+            scores[few], rows[few] = more
+        return scores[:, :count], rows[:, :count]
 
     def holds(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
         """Say whether these rows are indexed with exactly these vectors."""
@@ -168,20 +210,18 @@ class RecallIndex:
         except (OSError, ValidationError, RuntimeError):
             return None
 
-    def _search(self, queries: NDArray[np.float32], count: int) -> tuple[Any, Any]:
+    def _search(
+        self, searcher: Any, queries: NDArray[np.float32], count: int, **how: Any
+    ) -> tuple[Any, Any]:
+        kind = _faiss.SearchParameters if self.is_exact else _faiss.SearchParametersIVF
+        how = {name: value for name, value in how.items() if value is not None}
         try:
-            searcher = self._index if count > _MOST_ON_GPU else self._searcher
-            return searcher.search(queries, count, params=self._make_parameters())  # type: ignore[no-any-return]
+            return searcher.search(queries, count, params=kind(**how) if how else None)  # type: ignore[no-any-return]
         except RuntimeError as error:
             raise StorageError(
                 f"FAISS cannot search the gallery: {_first(error)}; delete its recall.faiss, "
                 "which is rebuilt when the index is opened"
             ) from error
-
-    def _make_parameters(self) -> Any:
-        if self.is_exact:
-            return None
-        return _faiss.SearchParametersIVF(nprobe=max(8, self._index.nlist // 8))
 
 
 def _make_index(vectors: Vectors, count: int, dim: int, exact_limit: int) -> Any:
@@ -200,6 +240,19 @@ def _sample(vectors: Vectors, step: int) -> Iterator[NDArray[np.float32]]:
     for _, batch in vectors():
         yield batch[(-passed) % step :: step]
         passed += len(batch)
+
+
+def _make_selector(selection: Selection) -> Any:
+    """One bit a row, up to the last one selected: rows are small numbers."""
+    mask = np.zeros(int(selection.rows.max(initial=0)) + 1, np.bool_)
+    mask[selection.rows] = True
+    chosen = _faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+    return chosen if selection.inside else _faiss.IDSelectorNot(chosen)
+
+
+def _without(rows: NDArray[np.int64], found: Recalled, count: int) -> Recalled:
+    keep = np.flatnonzero(~np.isin(found.rows, rows))[:count]
+    return Recalled(found.rows[keep], found.scores[keep])
 
 
 def order_hits(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Recalled:

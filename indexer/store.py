@@ -182,6 +182,13 @@ class Store:
         """Count the files that a scan has to open."""
         return len(self._dataset.get_fragments())
 
+    def select(self, condition: str) -> NDArray[np.int64]:
+        """Find the row ids for which an SQL condition holds, in no particular order."""
+        with self._reading():
+            table = self._dataset.scanner(columns=[], filter=condition, with_row_id=True).to_table()
+        rows: NDArray[np.int64] = table[ROW_ID].to_numpy().astype(np.int64)
+        return rows
+
     def append(self, table: pa.Table, note: dict[str, str] | None = None) -> None:
         """Commit new items as one version; `note` is kept with the commit."""
         with storage_errors(self.path, "writing to"):

@@ -48,6 +48,14 @@ class Prepared(NamedTuple):
         return self.map(lambda part: part.unsqueeze(1))
 
 
+class Attended(NamedTuple):
+    """What the tokens of one image look up in the other; see `TokenAlignment.attend`."""
+
+    similarity: Tensor  # (P, M, M)
+    share: Tensor  # (P, M, M), sums to 1 over the last axis
+    length: Tensor  # (P, M), of the attended mean
+
+
 class TokenAlignment(nn.Module):
     """Stage one refines coarse tokens for the pair; stage two compares them.
 
@@ -98,7 +106,7 @@ class TokenAlignment(nn.Module):
         With compare "coarse" there is one level, the refined coarse tokens.
         """
         num_pairs = candidates.tokens.shape[:2]
-        pair = _pair_up(query, candidates, num_pairs)
+        pair = pair_up(query, candidates)
         scores = [self._compare(self.refine_tokens(pair), pair.mass[..., 0, :])]
         if self.options.compare == "all":
             for level in range(1, len(self.level_weight)):
@@ -161,7 +169,7 @@ class TokenAlignment(nn.Module):
         unit = F.normalize(tokens, dim=-1, eps=EPS)
         valid = is_real(tokens)  # (P, S, M)
         forward = self._relevance(unit[:, 0], unit[:, 1], valid[:, 1])  # (P, M)
-        weight = self._token_weight(mass, valid)  # (P, S, M)
+        weight = self.token_weight(mass, valid)  # (P, S, M)
         if self.options.direction == "query":
             return self._reduce(forward, weight[:, 0], valid[:, 0])
         backward = self._relevance(unit[:, 1], unit[:, 0], valid[:, 0])
@@ -173,17 +181,20 @@ class TokenAlignment(nn.Module):
         other = self._reduce(backward, weight[:, 1], valid[:, 1])
         return (one + other) / 2
 
-    def _relevance(self, tokens: Tensor, others: Tensor, valid: Tensor) -> Tensor:
-        """Cosine of each token with what it attends in the other image: (P, M).  Eq. 5"""
+    def attend(self, tokens: Tensor, others: Tensor, valid: Tensor) -> Attended:
+        """Look each unit token up in the other image, `valid` (P, M) saying where.  Eq. 4-5"""
         similarity = tokens @ others.mT  # (P, M, M)  Eq. 4
         temperature = self.temperature.clamp(max=MAX_TEMPERATURE)
         share = masked_softmax(temperature * similarity, valid.unsqueeze(-2))
         attended = share @ others  # (P, M, d)
-        length = attended.norm(dim=-1).clamp(min=EPS)
-        cosine: Tensor = (share * similarity).sum(-1) / length
-        return cosine
+        return Attended(similarity, share, attended.norm(dim=-1).clamp(min=EPS))
 
-    def _token_weight(self, mass: Tensor, valid: Tensor) -> Tensor:
+    def _relevance(self, tokens: Tensor, others: Tensor, valid: Tensor) -> Tensor:
+        """Cosine of each token with what it attends in the other image: (P, M).  Eq. 5"""
+        similarity, share, length = self.attend(tokens, others, valid)
+        return (share * similarity).sum(-1) / length
+
+    def token_weight(self, mass: Tensor, valid: Tensor) -> Tensor:
         """How much each token counts: sums to 1 over the valid tokens of an image."""
         weight = mass * valid if self.options.token_weight == "mass" else valid.to(mass.dtype)
         return weight / weight.sum(-1, keepdim=True).clamp(min=EPS)
@@ -215,8 +226,9 @@ def _level(tokens: Tensor, level: int) -> Tensor:
     return tokens.select(-3, level)
 
 
-def _pair_up(query: Prepared, candidates: Prepared, num_pairs: torch.Size) -> Prepared:
+def pair_up(query: Prepared, candidates: Prepared) -> Prepared:
     """Repeat each query for its candidates and stack the sides: (P, S, ...), P = B * K."""
+    num_pairs = candidates.tokens.shape[:2]
 
     def sides(one: Tensor, many: Tensor) -> Tensor:
         repeated = one.unsqueeze(1).expand(num_pairs + one.shape[1:])

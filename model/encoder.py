@@ -17,6 +17,7 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, RecallName
 from model.devices import resolve_device
 from model.evaluation.calibration import Calibration
+from model.explain import Decomposition, decompose
 from model.preprocessing import Prepared, prepare, to_photo
 
 
@@ -114,3 +115,10 @@ class Encoder:
         moved = (TokenSet(*(x.to(self._device) for x in side)) for side in (query, candidates))
         scores: NDArray[np.float32] = self._model.align(*moved).float().cpu().numpy()
         return scores
+
+    @torch.inference_mode()
+    def explain(self, query: TokenSet, candidates: TokenSet) -> Decomposition[NDArray[np.float32]]:
+        """Take S_token of one query (1, L, M, d) with (1, K, L, M, d) candidates apart."""
+        moved = (TokenSet(*(x.to(self._device) for x in side)) for side in (query, candidates))
+        found = decompose(self._model.alignment, *moved)
+        return Decomposition(*(x.float().cpu().numpy() for x in found))

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from model.errors import ImageError, ImageTooLargeError
+from model.errors import ImageError, ImageTooLargeError, ParameterError
+
+Box = tuple[float, float, float, float]
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 16
@@ -70,6 +72,28 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ImageError(
             f"the {image.format} image is damaged or truncated ({error}); send the whole file"
         ) from error
+
+
+def crop_image(image: Image.Image, box: Box | None) -> tuple[Image.Image, Box]:
+    """Cut left, top, right, bottom (fractions, 0 to 1) out; return the box in whole pixels too.
+
+    Raises ParameterError when a side of it has under 16 pixels.
+
+    >>> crop_image(Image.new("RGB", (100, 50)), (0.0, 0.5, 0.333, 1.0))[1]
+    (0.0, 0.5, 0.33, 1.0)
+    """
+    if box is None:
+        return image, (0.0, 0.0, 1.0, 1.0)
+    width, height = image.size
+    left, right = (round(edge * width) for edge in box[::2])
+    top, bottom = (round(edge * height) for edge in box[1::2])
+    if min(right - left, bottom - top) < MIN_SIDE:
+        raise ParameterError(
+            f"the box holds {right - left} x {bottom - top} pixels of the photo's {width} x "
+            f"{height}; each side needs at least {MIN_SIDE}, so draw it larger"
+        )
+    cut = (left / width, top / height, right / width, bottom / height)
+    return image.crop((left, top, right, bottom)), cut
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:

@@ -4,64 +4,30 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypedDict
+from typing import Protocol
 
 from PIL import Image
 
+from indexer.requests import QueryPhoto, SearchRequest
 from indexer.results import EngineInfo, GalleryStamp, Hit, Item, SearchResult
 from model.errors import GalleryEmptyError, SelvedgeError
 from service.errors import Refused
 
 logger = logging.getLogger(__name__)
 
-GroupBy = Literal["item", "product"]
-
-
-class EngineOptions(TypedDict):
-    """The tuning of one search, as the engine takes it."""
-
-    k: int
-    candidates: int | None
-    alpha: float | None
-    group_by: GroupBy
-    min_confidence: float | None
-
 
 class EngineLike(Protocol):
     """The two-stage search of one gallery: `indexer.engine.SearchEngine`, or a fake."""
 
     def search(
-        self,
-        image: bytes,
-        *,
-        k: int = 10,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
+        self, image: bytes | Sequence[QueryPhoto], request: SearchRequest = ...
     ) -> SearchResult: ...
 
     def search_batch(
-        self,
-        images: Sequence[bytes],
-        *,
-        k: int = 10,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
+        self, images: Sequence[bytes], request: SearchRequest = ...
     ) -> list[SearchResult]: ...
 
-    def search_item(
-        self,
-        item_id: str,
-        *,
-        k: int = 10,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: GroupBy = "item",
-        min_confidence: float | None = None,
-    ) -> SearchResult: ...
+    def search_item(self, item_id: str, request: SearchRequest = ...) -> SearchResult: ...
 
     def item(self, item_id: str) -> Item: ...
 
@@ -141,7 +107,7 @@ class EngineSlot:
 def _warm_up(engine: EngineLike) -> Hit | None:
     """Search once: the first search pays for lazy set-up, and shows that searching works."""
     try:
-        hits = engine.search(_blank_photo(), k=1).hits
+        hits = engine.search(_blank_photo(), SearchRequest(k=1)).hits
     except GalleryEmptyError:
         return None
     return hits[0] if hits else None

@@ -37,6 +37,6 @@ def to_json_safe(value: object) -> Any:
     return str(value)
 
 
-def to_finite(value: float) -> float | None:
+def to_finite(value: float | None) -> float | None:
     """Return None for what JSON lacks: NaN and infinity."""
-    return float(value) if math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -6,8 +6,8 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from indexer.requests import GroupBy, SearchRequest
 from indexer.results import MAX_CANDIDATES, MAX_K, EngineInfo, GalleryStamp, Hit, Item, SearchResult
-from service.engine import EngineOptions, GroupBy
 from service.json_safe import to_finite, to_json_safe
 
 ITEM_EXAMPLE: JsonDict = {
@@ -85,15 +85,15 @@ class SearchOptions(BaseModel):
         examples=[0.8],
     )
 
-    def to_engine(self, default_k: int) -> EngineOptions:
-        """Translate to the engine's own words."""
-        return {
-            "k": self.k or default_k,
-            "candidates": self.candidates,
-            "alpha": self.alpha,
-            "group_by": self.group_by,
-            "min_confidence": self.min_confidence,
-        }
+    def to_request(self, default_k: int) -> SearchRequest:
+        """Translate to what the engine takes."""
+        return SearchRequest(
+            k=self.k or default_k,
+            candidates=self.candidates,
+            alpha=self.alpha,
+            group_by=self.group_by,
+            min_confidence=self.min_confidence,
+        )
 
 
 class SearchForm(SearchOptions):

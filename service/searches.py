@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from indexer.requests import SearchRequest
 from indexer.results import SearchResult
 from service.batching import BatchPolicy, BatchQueue
-from service.engine import EngineLike, EngineOptions, EngineSlot
+from service.engine import EngineLike, EngineSlot
 from service.errors import Refused
 from service.metrics import Metrics
 from service.settings import Settings
@@ -29,7 +30,7 @@ MOST_CPU_SEARCHES = 4
 class SearchJob:
     """One search: by a photo's bytes, or by an item of the gallery."""
 
-    options: EngineOptions
+    options: SearchRequest
     image: bytes | None = None
     item_id: str = ""
 
@@ -140,7 +141,7 @@ def _group(jobs: Sequence[SearchJob]) -> list[list[int]]:
     """Return the positions of jobs that can be computed together."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for position, job in enumerate(jobs):
-        key = tuple(sorted(job.options.items())) if job.image is not None else (position,)
+        key = (job.options,) if job.image is not None else (position,)
         groups.setdefault(key, []).append(position)
     return list(groups.values())
 
@@ -149,5 +150,5 @@ def _search_alike(engine: EngineLike, jobs: Sequence[SearchJob]) -> list[SearchR
     options = jobs[0].options
     images = [job.image for job in jobs if job.image is not None]
     if images:
-        return engine.search_batch(images, **options)
-    return [engine.search_item(job.item_id, **options) for job in jobs]
+        return engine.search_batch(images, options)
+    return [engine.search_item(job.item_id, options) for job in jobs]

@@ -111,6 +111,70 @@ def token_score(
     return (one + other) / 2
 
 
+def pair_shares(
+    a: Matrix,
+    b: Matrix,
+    temperature: float,
+    *,
+    weights: tuple[Vector, Vector] | None = None,
+    reduction: str = "mean",
+    pairing: str = "per_direction",
+    direction: str = "symmetric",
+    lse_scale: float = 6.0,
+) -> tuple[Matrix, float]:
+    """Eq. 16 of one level: what tokens i of `a` and j of `b` add, and what belongs to no pair."""
+    even = ([1 / len(a)] * len(a), [1 / len(b)] * len(b))
+    weights = weights or even
+    terms = [relevance_terms(a, b, temperature), relevance_terms(b, a, temperature)]
+    found = [[sum(row) for row in side] for side in terms]
+    if direction == "query":
+        counts, constant = reduce_counts(found[0], weights[0], reduction, lse_scale)
+        both = [counts, [0.0] * len(b)]
+    elif pairing == "same_index" and reduction != "mean":
+        values = [(x + y) / 2 for x, y in zip(*found, strict=True)]
+        middle = [(x + y) / 2 for x, y in zip(*weights, strict=True)]
+        counts, constant = reduce_counts(values, middle, reduction, lse_scale)
+        both = [[c / 2 for c in counts]] * 2
+    else:
+        sides = [reduce_counts(found[s], weights[s], reduction, lse_scale) for s in (0, 1)]
+        both = [[c / 2 for c in counts] for counts, _ in sides]
+        constant = (sides[0][1] + sides[1][1]) / 2
+    shares = [
+        [both[0][i] * terms[0][i][j] + both[1][j] * terms[1][j][i] for j in range(len(b))]
+        for i in range(len(a))
+    ]
+    return shares, constant
+
+
+def relevance_terms(tokens: Matrix, others: Matrix, temperature: float) -> Matrix:
+    """What each token of the other image adds to R_i: the terms of Eq. 5's cosine."""
+    found = []
+    for token in tokens:
+        similarity = [dot(unit(token), unit(other)) for other in others]
+        share = softmax([temperature * s for s in similarity])
+        attended = [
+            sum(w * unit(other)[k] for w, other in zip(share, others, strict=True))
+            for k in range(len(token))
+        ]
+        length = math.sqrt(dot(attended, attended))
+        found.append([w * s / length for w, s in zip(share, similarity, strict=True)])
+    return found
+
+
+def reduce_counts(
+    values: Vector, weights: Vector, reduction: str, lse_scale: float
+) -> tuple[Vector, float]:
+    """Counts and a constant with reduce(values) = dot(counts, values) + constant."""
+    if reduction == "mean":
+        return weights, 0.0
+    if reduction == "max":
+        return [float(i == values.index(max(values))) for i in range(len(values))], 0.0
+    powers = [w * math.exp(lse_scale * v) for w, v in zip(weights, values, strict=True)]
+    counts = [p / sum(powers) for p in powers]
+    apart = sum(c * math.log(c / w) for c, w in zip(counts, weights, strict=True))
+    return counts, -apart / lse_scale
+
+
 def layer_norm(x: Vector, gain: Vector, bias: Vector, eps: float = 1e-5) -> Vector:
     mean = sum(x) / len(x)
     variance = sum((v - mean) ** 2 for v in x) / len(x)

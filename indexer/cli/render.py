@@ -94,7 +94,7 @@ def print_hits(result: SearchResult) -> None:
     table.add_column("product", overflow="fold")
     for hit in result.hits:
         scores = (hit.scores.fused, hit.scores.global_score, hit.scores.token_score)
-        numbers = [f"{score:.4f}" for score in scores]
+        numbers = ["" if score is None else f"{score:.4f}" for score in scores]
         if hit.confidence is not None:
             numbers.append(f"{hit.confidence:.2f}")
         table.add_row(str(hit.rank), *numbers, hit.item.item_id, hit.item.product_id)

@@ -2,12 +2,13 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from indexer.cli import options
 from indexer.cli.render import print_hits, print_json, remark, to_plain, warn_untrained
+from indexer.requests import QueryPhoto, SearchRequest
 from model.errors import ImageError, ParameterError
 
 
@@ -55,6 +56,39 @@ def search(
             show_default=False,
         ),
     ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            help="Only items for which this holds: SQL over the gallery's columns, "
+            "item_id and product_id, such as \"price < 60 AND category = 'dress'\".",
+            show_default=False,
+        ),
+    ] = None,
+    exclude_product: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out this product; may be repeated.", show_default=False),
+    ] = None,
+    exclude_item: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out this item; may be repeated.", show_default=False),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            help="Order the candidates by this column, or by -COLUMN descending, not by score.",
+            show_default=False,
+        ),
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Leave out so many hits before the first.")] = 0,
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            help="Look at this part of the photo: left, top, right and bottom as fractions of its "
+            "width and height.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -74,19 +108,29 @@ def search(
 
     if (image is None) == (item is None):
         raise ParameterError("give either a photo or --item ITEM_ID")
+    if box is not None and image is None:
+        raise ParameterError("--box is a part of a photo; it has no meaning with --item")
+    request = SearchRequest(
+        k=k,
+        offset=offset,
+        candidates=candidates,
+        alpha=alpha,
+        group_by=group_by,
+        min_confidence=min_confidence,
+        filter=where,
+        exclude_products=tuple(exclude_product or ()),
+        exclude_items=tuple(exclude_item or ()),
+        sort=sort,
+    )
     data = _read(image) if image is not None else b""
     # One search does not pay for loading all tokens into memory.
     with closing(
         open_engine(index, device=device, checkpoint=checkpoint, token_budget_mb=0)
     ) as engine:
-        how: dict[str, Any] = {
-            "k": k,
-            "candidates": candidates,
-            "alpha": alpha,
-            "group_by": group_by,
-            "min_confidence": min_confidence,
-        }
-        result = engine.search(data, **how) if item is None else engine.search_item(item, **how)
+        photo = [QueryPhoto(data, box)]
+        result = (
+            engine.search(photo, request) if item is None else engine.search_item(item, request)
+        )
         facts = engine.info()
     warn_untrained(facts.weights, facts.trained_for_retrieval)
     if as_json:

@@ -76,7 +76,7 @@ async def search_similar(
     settings: SettingsDep,
 ) -> Response:
     """Return the items most similar to this one, best first, without the item itself."""
-    return await run(SearchJob(options.to_engine(settings.default_k), item_id=item_id))
+    return await run(SearchJob(options.to_request(settings.default_k), item_id=item_id))
 
 
 @router.get("/{item_id:path}", summary="One item", responses=describe_errors(_404="no such item"))

@@ -32,5 +32,5 @@ async def search(
     settings: SettingsDep,
 ) -> Response:
     """Return the k gallery images most similar to the photo, best first."""
-    options = form.to_engine(settings.default_k)
-    return await run(SearchJob(options, image=await form.image.read()))
+    request = form.to_request(settings.default_k)
+    return await run(SearchJob(request, image=await form.image.read()))

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from indexer.cli.app import app
+from indexer.requests import QueryPhoto, SearchRequest
 from indexer.results import GalleryStamp, Hit, Item, Scores, SearchResult
-from model.errors import ParameterError
 from tests.indexer.conftest import read_content
 from tests.indexer.fakes import FakeEncoder, draw_photo
 
@@ -120,15 +120,13 @@ class FakeEngine:
     def __init__(self) -> None:
         self.asked: list[object] = []
 
-    def search(self, image, **how):
-        if how["k"] < 1:
-            raise ParameterError("k is 0; expected 1 to 1000")
-        self.asked.append((len(image), how))
+    def search(self, query, request):
+        self.asked.append((query, request))
         hit = Hit(1, Item("a.jpg", "P1", "a.jpg", {"price": 5.0}), Scores(0.5, 0.25, 0.375))
         return SearchResult([hit], {"total": 1.0}, GalleryStamp(3, 20, "f" * 64))
 
-    def search_item(self, item_id, **how):
-        return self.search(item_id, **how)
+    def search_item(self, item_id, request):
+        return self.search(item_id, request)
 
     def info(self):
         return FakeEncoder()
@@ -156,17 +154,29 @@ def test_search_passes_what_it_is_told(engine):
     result = run(
         "search", "--item", "b.jpg", "--index", "i", "-k", 3, "--candidates", 50,
         "--alpha", 0.2, "--group-by", "product", "--min-confidence", 0.9,
+        "--filter", "price < 60", "--exclude-product", "p1", "--exclude-product", "p2",
+        "--exclude-item", "c.jpg", "--sort=-price", "--offset", 6,
     )  # fmt: skip
     assert result.exit_code == 0
-    how = {"k": 3, "candidates": 50, "alpha": 0.2, "group_by": "product"}
-    how["min_confidence"] = 0.9
-    assert engine.asked == [(len("b.jpg"), how), "closed"]
+    request = SearchRequest(
+        k=3, offset=6, candidates=50, alpha=0.2, group_by="product", min_confidence=0.9,
+        filter="price < 60", exclude_products=("p1", "p2"), exclude_items=("c.jpg",),
+        sort="-price",
+    )  # fmt: skip
+    assert engine.asked == [("b.jpg", request), "closed"]
+
+
+def test_search_looks_at_the_box(engine, photos):
+    photo = photos / "part0" / "0000.jpg"
+    run("search", photo, "--index", "i", "--box", 0, 0.25, 0.5, 1)
+    query = QueryPhoto(photo.read_bytes(), (0.0, 0.25, 0.5, 1.0))
+    assert engine.asked == [([query], SearchRequest()), "closed"]
 
 
 def test_search_shows_confidence_where_it_is_known(engine, photos, monkeypatch):
     hit = Hit(1, Item("a.jpg", "P1", "a.jpg"), Scores(0.5, 0.25, 0.375), 0.875)
     found = SearchResult([hit], {"total": 1.0}, GalleryStamp(3, 20, "f" * 64))
-    monkeypatch.setattr(engine, "search", lambda image, **how: found)
+    monkeypatch.setattr(engine, "search", lambda *_: found)
     header, line = run("search", "--item", "b", "--index", "i").stdout.strip().splitlines()
     assert header.split()[4] == "confidence"
     assert line.split()[4] in ("0.88", "0.87")
@@ -174,7 +184,7 @@ def test_search_shows_confidence_where_it_is_known(engine, photos, monkeypatch):
 
 def test_search_says_when_no_hit_is_confident(engine, photos, monkeypatch):
     found = SearchResult([], {}, GalleryStamp(3, 20, "f" * 64), no_confident_match=True)
-    monkeypatch.setattr(engine, "search", lambda image, **how: found)
+    monkeypatch.setattr(engine, "search", lambda *_: found)
     result = run("search", "--item", "b", "--index", "i", "--min-confidence", 0.9)
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no hit is at least 0.9 probable" in result.stderr
@@ -205,7 +215,8 @@ def test_search_prints_json_as_the_service_does(engine, photos):
     [
         ([], 2, "give either a photo or --item"),
         (["a.jpg", "--item", "b"], 2, "give either a photo or --item"),
-        (["--item", "b", "-k", "0"], 2, "k is 0; expected 1 to 1000"),
+        (["--item", "b", "-k", "0"], 2, "k is 0; expected a whole number from 1 to 1000"),
+        (["--item", "b", "--box", "0", "0", "1", "1"], 2, "--box is a part of a photo"),
         (["nowhere.jpg"], 1, "nowhere.jpg cannot be read"),
         (["--item", "b", "--group-by", "colour"], 2, "colour"),
     ],

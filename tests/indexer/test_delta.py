@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from indexer.delta import DeltaRecall
+from indexer.protocols import Selection
 from indexer.recall import RecallIndex
 from tests.indexer.fakes import unit
 
@@ -59,6 +60,25 @@ def test_hits_equal_those_of_an_index_built_anew(seed):
         for count in (1, 10, 500):
             pairs = zip(recall.search(queries, count), fresh.search(queries, count), strict=True)
             for one, other in pairs:
+                np.testing.assert_array_equal(one.rows, other.rows)
+                np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_selection_equals_that_of_an_index_built_anew(share, inside):
+    random = np.random.default_rng(7)
+    recall, content = start(300)
+    for step in range(8):
+        known = random.choice(list(content), size=20, replace=False).tolist()
+        recall = change(recall, content, known, [*known[:9], 1000 + step], seed=80 + step)
+        rows = np.array(sorted(content), np.int64)
+        fresh = index(rows, np.stack([content[row] for row in rows]))
+        selection = Selection(rows[random.random(len(rows)) < share], inside)
+        for count in (1, 10, 500):
+            queries = make_vectors(20, step)
+            now, then = (each.search(queries, count, selection) for each in (recall, fresh))
+            for one, other in zip(now, then, strict=True):
                 np.testing.assert_array_equal(one.rows, other.rows)
                 np.testing.assert_array_equal(one.scores, other.scores)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.build import build_gallery
 from indexer.engine import SearchEngine, open_engine
 from indexer.gallery import EmbeddedGallery
+from indexer.requests import SearchRequest
 from indexer.results import SearchResult
 from model.alignment import TokenSet
 from model.checkpoint import load_checkpoint, save_checkpoint
@@ -66,7 +67,7 @@ def ids(result: SearchResult) -> list[str]:
 
 
 def test_alpha_1_is_the_order_of_stage_one(engine: SearchEngine, photo: bytes) -> None:
-    hits = engine.search(photo, k=20, alpha=1.0).hits
+    hits = engine.search(photo, SearchRequest(k=20, alpha=1.0)).hits
     scores = [hit.scores.global_score for hit in hits]
     assert hits[0].item.item_id == "part1/0007.jpg"
     assert scores[0] == pytest.approx(1.0, abs=1e-5)
@@ -74,7 +75,9 @@ def test_alpha_1_is_the_order_of_stage_one(engine: SearchEngine, photo: bytes) -
 
 
 def test_alpha_0_is_the_order_of_the_token_scores(engine: SearchEngine, photo: bytes) -> None:
-    scores = [hit.scores.token_score for hit in engine.search(photo, k=20, alpha=0.0).hits]
+    scores = [
+        hit.scores.token_score for hit in engine.search(photo, SearchRequest(k=20, alpha=0.0)).hits
+    ]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) > 10
 
@@ -82,46 +85,46 @@ def test_alpha_0_is_the_order_of_the_token_scores(engine: SearchEngine, photo: b
 def test_reranking_permutes_the_candidates_and_nothing_else(
     engine: SearchEngine, photo: bytes
 ) -> None:
-    first = ids(engine.search(photo, k=6, candidates=6, alpha=1.0))
-    reranked = ids(engine.search(photo, k=6, candidates=6, alpha=0.0))
+    first = ids(engine.search(photo, SearchRequest(k=6, candidates=6, alpha=1.0)))
+    reranked = ids(engine.search(photo, SearchRequest(k=6, candidates=6, alpha=0.0)))
     assert set(reranked) == set(first)
     assert reranked != first
 
 
 def test_fused_is_the_weighted_sum_of_both_scores(engine: SearchEngine, photo: bytes) -> None:
-    for hit in engine.search(photo, k=20, alpha=0.3).hits:
+    for hit in engine.search(photo, SearchRequest(k=20, alpha=0.3)).hits:
         both = hit.scores.global_score, hit.scores.token_score
         assert hit.scores.fused == pytest.approx(fuse(*both, 0.3), abs=1e-6)
 
 
 def test_the_checkpoints_alpha_is_the_default(engine: SearchEngine, photo: bytes) -> None:
-    assert engine.search(photo).hits == engine.search(photo, alpha=0.5).hits
+    assert engine.search(photo).hits == engine.search(photo, SearchRequest(alpha=0.5)).hits
 
 
 def test_ranks_count_from_one_and_k_is_kept(engine: SearchEngine, photo: bytes) -> None:
-    assert [hit.rank for hit in engine.search(photo, k=3).hits] == [1, 2, 3]
+    assert [hit.rank for hit in engine.search(photo, SearchRequest(k=3)).hits] == [1, 2, 3]
 
 
 def test_k_beyond_the_gallery_returns_every_item(engine: SearchEngine, photo: bytes) -> None:
-    assert len(set(ids(engine.search(photo, k=1000)))) == 20
+    assert len(set(ids(engine.search(photo, SearchRequest(k=1000))))) == 20
 
 
 def test_candidates_are_raised_to_k(engine: SearchEngine, photo: bytes) -> None:
-    assert len(engine.search(photo, k=9, candidates=2).hits) == 9
+    assert len(engine.search(photo, SearchRequest(k=9, candidates=2)).hits) == 9
 
 
 def test_equal_fused_scores_keep_the_order_of_stage_one(
     engine: SearchEngine, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage_one = ids(engine.search(photo, k=20, alpha=1.0))
+    stage_one = ids(engine.search(photo, SearchRequest(k=20, alpha=1.0)))
     monkeypatch.setattr(Aligner, "align", lambda _, q, c: np.zeros((1, c.tokens.shape[1])))
-    assert ids(engine.search(photo, k=20, alpha=0.0)) == stage_one
+    assert ids(engine.search(photo, SearchRequest(k=20, alpha=0.0))) == stage_one
 
 
 def test_a_batch_equals_its_photos_one_by_one(engine: SearchEngine, photos: Path) -> None:
     files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
-    together = [ids(result) for result in engine.search_batch(files, k=5)]
-    assert together == [ids(engine.search(file, k=5)) for file in files]
+    together = [ids(result) for result in engine.search_batch(files, SearchRequest(k=5))]
+    assert together == [ids(engine.search(file, SearchRequest(k=5))) for file in files]
 
 
 def test_an_empty_batch_has_no_results(engine: SearchEngine) -> None:
@@ -129,8 +132,8 @@ def test_an_empty_batch_has_no_results(engine: SearchEngine) -> None:
 
 
 def test_search_by_item_finds_the_same_without_the_item(engine: SearchEngine, photo: bytes) -> None:
-    by_photo = ids(engine.search(photo, k=20, alpha=1.0))
-    by_item = ids(engine.search_item("part1/0007.jpg", k=20, alpha=1.0))
+    by_photo = ids(engine.search(photo, SearchRequest(k=20, alpha=1.0)))
+    by_item = ids(engine.search_item("part1/0007.jpg", SearchRequest(k=20, alpha=1.0)))
     assert by_item == [item for item in by_photo if item != "part1/0007.jpg"]
 
 
@@ -143,15 +146,15 @@ def test_an_unknown_item_is_named(engine: SearchEngine) -> None:
 
 def test_grouping_fetches_on_until_k_products_are_found(tmp_path: Path, photo: bytes) -> None:
     engine = grouped_engine(tmp_path, products=[0] * 8 + [1] * 8 + [2, 3])
-    result = engine.search(photo, k=4, candidates=4, group_by="product")
+    result = engine.search(photo, SearchRequest(k=4, candidates=4, group_by="product"))
     assert sorted(hit.item.product_id for hit in result.hits) == ["0", "1", "2", "3"]
 
 
 def test_grouping_returns_the_best_item_of_each_product(tmp_path: Path, photo: bytes) -> None:
     engine = grouped_engine(tmp_path, products=[0, 1] * 9)
-    everything = engine.search(photo, k=18).hits
+    everything = engine.search(photo, SearchRequest(k=18)).hits
     best = {hit.item.product_id: hit for hit in reversed(everything)}
-    grouped = engine.search(photo, k=2, candidates=18, group_by="product").hits
+    grouped = engine.search(photo, SearchRequest(k=2, candidates=18, group_by="product")).hits
     assert {hit.item.product_id: hit.item.item_id for hit in grouped} == {
         product: hit.item.item_id for product, hit in best.items()
     }
@@ -159,7 +162,7 @@ def test_grouping_returns_the_best_item_of_each_product(tmp_path: Path, photo: b
 
 def test_grouping_aligns_no_candidate_twice(tmp_path: Path, photo: bytes) -> None:
     engine = grouped_engine(tmp_path, products=[0] * 17 + [1])
-    engine.search(photo, k=3, candidates=2, group_by="product")
+    engine.search(photo, SearchRequest(k=3, candidates=2, group_by="product"))
     assert engine._encoder.aligned == 18  # type: ignore[attr-defined]
 
 
@@ -167,7 +170,9 @@ def test_grouping_a_gallery_with_too_few_products_returns_them_all(
     tmp_path: Path, photo: bytes
 ) -> None:
     engine = grouped_engine(tmp_path, products=[0, 1, 2] * 3)
-    assert len(engine.search(photo, k=10, candidates=2, group_by="product").hits) == 3
+    assert (
+        len(engine.search(photo, SearchRequest(k=10, candidates=2, group_by="product")).hits) == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +192,7 @@ def test_numbers_out_of_range_are_refused_in_a_sentence(
     engine: SearchEngine, photo: bytes, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ParameterError, match=words):
-        engine.search(photo, **options)
+        engine.search(photo, SearchRequest(**options))
 
 
 def test_bytes_that_are_no_photo_are_refused(engine: SearchEngine) -> None:
@@ -215,9 +220,11 @@ def test_searches_at_the_same_time_do_not_touch_each_other(
     engine: SearchEngine, photos: Path
 ) -> None:
     files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))] * 3
-    alone = [ids(engine.search(file, k=5, alpha=1.0)) for file in files]
+    alone = [ids(engine.search(file, SearchRequest(k=5, alpha=1.0))) for file in files]
     with ThreadPoolExecutor(8) as pool:
-        found = pool.map(lambda file: ids(engine.search(file, k=5, alpha=1.0)), files)
+        found = pool.map(
+            lambda file: ids(engine.search(file, SearchRequest(k=5, alpha=1.0))), files
+        )
         assert list(found) == alone
 
 
@@ -244,7 +251,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_real_network_finds_the_photo_it_indexed(tiny: Path) -> None:
     engine = open_engine(tiny / "index", device="cpu")
     for photo in sorted((tiny / "photos").iterdir())[:5]:
-        best = engine.search(photo.read_bytes(), k=1).hits[0]
+        best = engine.search(photo.read_bytes(), SearchRequest(k=1)).hits[0]
         assert best.item.item_id == photo.name
         assert best.scores.fused == pytest.approx(1.0, abs=0.02)
 
@@ -304,8 +311,10 @@ def test_recall_by_another_vector_leaves_the_scores_of_each_item_alone(
 ) -> None:
     gallery = EmbeddedGallery.open(granular, token_budget_mb=token_budget_mb)
     other = SearchEngine(gallery, Granular())  # type: ignore[arg-type]
-    expected = {hit.item.item_id: hit.scores for hit in engine.search(photo, k=20).hits}
-    found = other.search(photo, k=20).hits
+    expected = {
+        hit.item.item_id: hit.scores for hit in engine.search(photo, SearchRequest(k=20)).hits
+    }
+    found = other.search(photo, SearchRequest(k=20)).hits
     assert len(found) == 20
     for hit in found:
         three = dataclasses.astuple(hit.scores)
@@ -319,8 +328,10 @@ def test_candidates_are_those_nearest_by_the_recall_vector(granular: Path, photo
     nearest = gallery.recall(gallery.read_encoded(row).recall, 4)[0].rows
     items = [item.item_id for item in gallery.read_items(nearest)]
     assert items[0] == "part1/0007.jpg"
-    assert set(ids(engine.search(photo, k=4, candidates=4))) == set(items)
-    assert set(ids(engine.search_item("part1/0007.jpg", k=3, candidates=3))) == set(items[1:])
+    assert set(ids(engine.search(photo, SearchRequest(k=4, candidates=4)))) == set(items)
+    assert set(ids(engine.search_item("part1/0007.jpg", SearchRequest(k=3, candidates=3)))) == set(
+        items[1:]
+    )
     by_global = gallery.read_encoded(row).global_feature
     assert by_global.shape != gallery.read_encoded(row).recall.shape
 
@@ -329,7 +340,7 @@ def test_grouping_with_another_recall_vector_aligns_no_candidate_twice(
     tmp_path: Path, photo: bytes
 ) -> None:
     engine = grouped_engine(tmp_path, products=[0] * 17 + [1], aligner=Granular())
-    hits = engine.search(photo, k=3, candidates=2, group_by="product").hits
+    hits = engine.search(photo, SearchRequest(k=3, candidates=2, group_by="product")).hits
     assert engine._encoder.aligned == 18  # type: ignore[attr-defined]
     assert {hit.item.product_id for hit in hits} == {"0", "1"}
 
@@ -342,7 +353,7 @@ def sure(engine: SearchEngine, monkeypatch: pytest.MonkeyPatch) -> SearchEngine:
 
 
 def test_confidence_is_the_calibrated_fused_score(sure: SearchEngine, photo: bytes) -> None:
-    for hit in sure.search(photo, k=20).hits:
+    for hit in sure.search(photo, SearchRequest(k=20)).hits:
         expected = reference.confidence(hit.scores.fused, 20.0, -14.0)
         assert hit.confidence == pytest.approx(expected, abs=1e-5)
 
@@ -352,24 +363,24 @@ def test_without_a_calibration_or_at_another_alpha_confidence_is_not_known(
 ) -> None:
     assert {hit.confidence for hit in engine.search(photo).hits} == {None}
     monkeypatch.setattr(Aligner, "calibration", Calibration(slope=20.0, intercept=-14.0))
-    assert {hit.confidence for hit in engine.search(photo, alpha=0.4).hits} == {None}
+    assert {hit.confidence for hit in engine.search(photo, SearchRequest(alpha=0.4)).hits} == {None}
 
 
 @pytest.mark.parametrize("group_by", ["item", "product"])
 def test_hits_below_min_confidence_are_left_out_and_the_others_keep_their_rank(
     sure: SearchEngine, photo: bytes, group_by: Any
 ) -> None:
-    every = sure.search(photo, k=20, group_by=group_by).hits
+    every = sure.search(photo, SearchRequest(k=20, group_by=group_by)).hits
     least = every[6].confidence
     assert least is not None
-    found = sure.search(photo, k=20, group_by=group_by, min_confidence=least)
+    found = sure.search(photo, SearchRequest(k=20, group_by=group_by, min_confidence=least))
     assert found.hits == [hit for hit in every if (hit.confidence or 0) >= least]
     assert 7 <= len(found.hits) < 20
     assert not found.no_confident_match
 
 
 def test_no_confident_match_is_said(sure: SearchEngine, photo: bytes) -> None:
-    found = sure.search(photo, min_confidence=1.0)
+    found = sure.search(photo, SearchRequest(min_confidence=1.0))
     assert (found.hits, found.no_confident_match) == ([], True)
     assert not sure.search(photo).no_confident_match
 
@@ -386,14 +397,14 @@ def test_a_min_confidence_that_means_nothing_is_refused(
     sure: SearchEngine, photo: bytes, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ParameterError, match=words):
-        sure.search(photo, **options)
+        sure.search(photo, SearchRequest(**options))
 
 
 def test_min_confidence_without_a_calibration_says_how_to_get_one(
     engine: SearchEngine, photo: bytes
 ) -> None:
     with pytest.raises(ParameterError, match=r"no calibration; .*python -m model calibrate"):
-        engine.search(photo, min_confidence=0.5)
+        engine.search(photo, SearchRequest(min_confidence=0.5))
 
 
 def test_a_calibrated_copy_of_the_checkpoint_opens_the_index(tiny: Path) -> None:

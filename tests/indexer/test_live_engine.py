@@ -8,6 +8,7 @@ import pytest
 from indexer.build import build_gallery
 from indexer.live_engine import LiveEngine, open_live
 from indexer.live_types import LiveOptions
+from indexer.requests import SearchRequest
 from model.encoder import Encoder
 from model.errors import GalleryMismatchError, VersionGoneError
 from model.fit import create_checkpoint
@@ -36,12 +37,12 @@ def live(tiny: Path) -> Any:
 
 
 def best(live: LiveEngine, number: int, version: int | None = None) -> str:
-    return live.engine(version).search(draw(number), k=1).hits[0].item.item_id
+    return live.engine(version).search(draw(number), SearchRequest(k=1)).hits[0].item.item_id
 
 
 def test_a_new_item_is_the_best_hit_of_its_photo(live: LiveEngine) -> None:
     report = live.add([item("new", 60)])
-    result = live.engine().search(draw(60), k=3)
+    result = live.engine().search(draw(60), SearchRequest(k=3))
     assert result.hits[0].item.item_id == "new"
     assert result.hits[0].scores.fused == pytest.approx(1, abs=1e-2)
     assert result.gallery.version == report.version

@@ -5,6 +5,7 @@ global = 1 - |r - item's r| / 255, token = 1 - |g - item's g| / 255, fused as in
 Where it is calibrated, the confidence of a hit is its fused score.
 """
 
+import dataclasses
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from indexer.requests import QueryPhoto, SearchRequest
 from indexer.results import (
-    MAX_K,
     EngineInfo,
     GalleryStamp,
     Hit,
@@ -29,6 +30,7 @@ from model.images import decode_image
 
 Colour = tuple[int, int, int]
 
+PLAIN = SearchRequest()
 STRANGE_ID = "winter 2026/rosé & co/👗 dress #1?.jpg"
 COLOURS: dict[str, Colour] = {
     "red.jpg": (255, 0, 0),
@@ -59,12 +61,15 @@ class FakeEngine:
         self.is_closed = False
         self.before_search: Callable[[], object] = lambda: None
 
-    def search(self, image: bytes, *, k: int = 10, **options: Any) -> SearchResult:
-        """Rank every item against the photo's mean colour."""
-        self.calls.append({"k": k, **options})
+    def search(
+        self, image: bytes | Sequence[QueryPhoto], request: SearchRequest = PLAIN
+    ) -> SearchResult:
+        """Rank every item against the mean colour of the photo, or of the first of several."""
+        self.calls.append(list_asked(request))
         self.before_search()
-        pixels = np.asarray(decode_image(image), dtype=float)
-        return self._rank(tuple(pixels.mean(axis=(0, 1))), k, **options)
+        data = image if isinstance(image, bytes) else image[0].image
+        pixels = np.asarray(decode_image(data), dtype=float)
+        return self._rank(tuple(pixels.mean(axis=(0, 1))), request)
 
     @contextmanager
     def holding(self) -> Iterator[Held]:
@@ -81,15 +86,17 @@ class FakeEngine:
         finally:
             held.may_end.set()
 
-    def search_batch(self, images: Sequence[bytes], **options: Any) -> list[SearchResult]:
+    def search_batch(
+        self, images: Sequence[bytes], request: SearchRequest = PLAIN
+    ) -> list[SearchResult]:
         """Search one by one."""
-        return [self.search(image, **options) for image in images]
+        return [self.search(image, request) for image in images]
 
-    def search_item(self, item_id: str, *, k: int = 10, **options: Any) -> SearchResult:
+    def search_item(self, item_id: str, request: SearchRequest = PLAIN) -> SearchResult:
         """Rank every other item against this one."""
-        self.calls.append({"item_id": item_id, "k": k, **options})
+        self.calls.append({"item_id": item_id, **list_asked(request)})
         self.item(item_id)
-        return self._rank(self.colours[item_id], k, leave_out=item_id, **options)
+        return self._rank(self.colours[item_id], request, leave_out=item_id)
 
     def item(self, item_id: str) -> Item:
         """Return the item; its product is the last part of its id."""
@@ -130,23 +137,13 @@ class FakeEngine:
         self.is_closed = True
 
     def _rank(
-        self,
-        colour: Sequence[float],
-        k: int,
-        *,
-        candidates: int | None = None,
-        alpha: float | None = None,
-        group_by: str = "item",
-        min_confidence: float | None = None,
-        leave_out: str | None = None,
+        self, colour: Sequence[float], request: SearchRequest, leave_out: str | None = None
     ) -> SearchResult:
         if not self.colours:
             raise GalleryEmptyError("the gallery in /srv/secret/index is empty")
-        if not 1 <= k <= MAX_K:
-            raise ParameterError(f"k is {k}; expected 1 to {MAX_K}")
-        if min_confidence is not None and not self.calibrated:
+        if request.min_confidence is not None and not self.calibrated:
             raise ParameterError("the checkpoint has no calibration; leave min_confidence out")
-        alpha = 0.5 if alpha is None else alpha
+        alpha = 0.5 if request.alpha is None else request.alpha
         scored = [
             (self._score(colour, other, alpha), item_id)
             for item_id, other in self.colours.items()
@@ -155,8 +152,8 @@ class FakeEngine:
         scored.sort(key=lambda pair: -pair[0].fused)
         hits = [
             Hit(rank, self.item(item_id), scores, scores.fused if self.calibrated else None)
-            for rank, (scores, item_id) in enumerate(scored[:k], start=1)
-            if scores.fused >= (min_confidence or 0)
+            for rank, (scores, item_id) in enumerate(scored[: request.k], start=1)
+            if scores.fused >= (request.min_confidence or 0)
         ]
         timings = {"decode": 1.0, "encode": 2.0, "total": 3.0}
         return SearchResult(hits, timings, self._stamp(), no_confident_match=not hits)
@@ -167,6 +164,16 @@ class FakeEngine:
 
     def _stamp(self) -> GalleryStamp:
         return GalleryStamp(version=7, items=len(self.colours), fingerprint="c0ffee")
+
+
+def list_asked(request: SearchRequest) -> dict[str, Any]:
+    """What a request says beyond its defaults, and always k."""
+    asked = {
+        field.name: getattr(request, field.name)
+        for field in dataclasses.fields(request)
+        if getattr(request, field.name) != field.default
+    }
+    return {"k": request.k, **asked}
 
 
 def draw_photo(colour: Colour, *, size: tuple[int, int] = (64, 64), kind: str = "PNG") -> bytes:

@@ -104,8 +104,7 @@ def test_fields_left_out_or_empty_take_the_defaults(
 ) -> None:
     post(client, red_photo)
     post(client, red_photo, k="", alpha="", min_confidence="")
-    nothing = {"candidates": None, "alpha": None, "min_confidence": None}
-    assert engine.calls == [{"k": 10, "group_by": "item", **nothing}] * 2
+    assert engine.calls == [{"k": 10}] * 2
 
 
 @pytest.mark.parametrize(

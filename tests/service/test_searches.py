@@ -11,11 +11,12 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
+from indexer.requests import SearchRequest
 from indexer.results import SearchResult
 from service.app import create_app
 from service.searches import choose_policy
 from service.settings import Settings
-from tests.service.fake_engine import FakeEngine, draw_photo
+from tests.service.fake_engine import PLAIN, FakeEngine, draw_photo
 
 RED, BRICK, GREEN = (255, 0, 0), (204, 51, 0), (0, 255, 0)
 Job = tuple[bytes, dict[str, Any]]
@@ -28,9 +29,11 @@ class BatchingEngine(FakeEngine):
         super().__init__()
         self.sizes: list[int] = []
 
-    def search_batch(self, images: Sequence[bytes], **options: Any) -> list[SearchResult]:
+    def search_batch(
+        self, images: Sequence[bytes], request: SearchRequest = PLAIN
+    ) -> list[SearchResult]:
         self.sizes.append(len(images))
-        return super().search_batch(images, **options)
+        return super().search_batch(images, request)
 
 
 @pytest.fixture
