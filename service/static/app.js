@@ -9,13 +9,14 @@ import { Filters } from "./facets.js";
 import { Hover } from "./hover.js";
 import { Stage, checkFiles, watchPhotos } from "./photos.js";
 import { Results } from "./results.js";
-import { Explanations, send } from "./search.js";
+import { Explanations, send, sendCursor } from "./search.js";
 import { showBusy, showError, showFound, showInfo, showStatus, showTimings } from "./status.js";
 import { prepareTuning, readTuning, watchTuning, writeTuning } from "./tuning.js";
 import { count, titleOf } from "./words.js";
 
 const SLIDE_MS = 220;
 const READY_POLL_MS = 1500;
+const GONE = ["version_gone", "query_gone"]; // what a cursor stands on
 
 const state = {
   info: null, // the answer of /info, once the gallery is loaded
@@ -58,8 +59,7 @@ async function start() {
   prepareTuning(state.info);
   filters.prepare(state.info.metadata_columns);
   showStatus("");
-  if (state.query) search();
-  else openAddress();
+  openAddress();
 }
 
 /** Take the search that the address bar names. */
@@ -67,7 +67,9 @@ function openAddress() {
   const { itemId, queryId, box, options, selection } = readAddress(location.search);
   writeTuning(options, state.info);
   filters.write(selection, options.filter);
-  if (itemId) openItem(itemId, itemId);
+  // A photo that was given while the gallery was loading goes first.
+  if (state.query?.files.length && !state.query.queryId) search();
+  else if (itemId) openItem(itemId, itemId);
   else if (queryId && queryId === state.query?.queryId) search();
   else if (queryId) openQuery(queryId, box);
   else closeQuery(location.search ? "This link holds the settings of a search by photo; give the photo, and it runs." : "");
@@ -192,7 +194,7 @@ function showAnswer(answer, options, signal) {
   history.replaceState(null, "", `?${describeSearch()}`);
   state.hits = answer.hits;
   state.explanations = new Explanations(state.query, options, signal);
-  state.explanations.addPage(answer.hits, null);
+  state.explanations.addPage(answer.hits);
   filters.showError("");
   filters.show(answer.facets);
   results.show(answer.hits);
@@ -224,9 +226,9 @@ async function loadMore() {
   const { cursor, explanations, running } = state;
   $("more").disabled = true;
   try {
-    const answer = await send(state.query, { ...explanations.options, cursor }, running.signal);
+    const answer = await sendCursor(cursor, running.signal);
     if (running.signal.aborted) return;
-    explanations.addPage(answer.hits, cursor);
+    explanations.addPage(answer.hits);
     state.hits = [...state.hits, ...answer.hits];
     const first = results.append(answer.hits);
     showMore(answer.cursor);
@@ -234,9 +236,9 @@ async function loadMore() {
     showStatus(`${count(answer.hits.length, "more hit")}, ${state.hits.length} in all.`);
   } catch (error) {
     if (running.signal.aborted) return;
-    if (error.code !== "version_gone") return showError(error);
+    if (!GONE.includes(error.code)) return showError(error);
     await search();
-    showStatus("The gallery has changed meanwhile: these are the hits of today.");
+    showStatus("This search was too old to go on, so it was made anew.");
   } finally {
     $("more").disabled = false;
   }

@@ -3,7 +3,7 @@
 import { makeSvg } from "./dom.js";
 import { percent, placeOf } from "./words.js";
 
-const COLOURS = ["#e8590c", "#1c7ed6", "#2b8a3e", "#c2255c", "#6741d9", "#0b7285", "#a16207", "#495057", "#9c36b5", "#364fc7"];
+const COLOURS = ["#c2410c", "#1864ab", "#2b8a3e", "#c2255c", "#6741d9", "#0b7285", "#a16207", "#495057", "#9c36b5", "#364fc7"];
 const BADGE_PX = 9;
 
 export const colourOf = (index) => COLOURS[index % COLOURS.length];

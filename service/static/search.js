@@ -3,6 +3,8 @@
 import { Failure, request } from "./api.js";
 
 const EXPLAINED_PAIRS = 5;
+const EXPLAINED_HITS = 50; // at a time
+const DEFAULT_CANDIDATES = 100;
 
 /** query: {files, queryId, itemId, box}; options: form fields, with lists for repeated ones. */
 export async function send(query, options, signal) {
@@ -30,6 +32,13 @@ function toForm({ files, queryId, itemId, box }, options) {
   return form;
 }
 
+/** The page after an answer: its cursor holds the whole search. */
+export function sendCursor(cursor, signal) {
+  const form = new FormData();
+  form.append("cursor", cursor);
+  return request("search", { method: "POST", body: form, signal });
+}
+
 /** Explanations of the hits, fetched page by page, when the first hit of a page asks. */
 export class Explanations {
   constructor(query, options, signal) {
@@ -38,23 +47,33 @@ export class Explanations {
     Object.assign(this, { query, options: rest, signal, pages: [] });
   }
 
-  addPage(hits, cursor) {
-    this.pages.push({ ids: new Set(hits.map((hit) => hit.item_id)), cursor, answer: null });
+  /** The hits of one answer, in the order of their ranks. */
+  addPage(hits) {
+    // The size of the blocks that are re-ranked decides the order: it stays that of the first page.
+    this.block ??= Math.max(this.options.candidates ?? DEFAULT_CANDIDATES, hits.length);
+    for (let start = 0; start < hits.length; start += EXPLAINED_HITS) {
+      const part = hits.slice(start, start + EXPLAINED_HITS);
+      this.pages.push({ ids: new Set(part.map((hit) => hit.item_id)), first: part[0].rank, number: part.length, answer: null });
+    }
   }
 
   /** The explanation of one hit; null where the service has none. */
   async of(hit) {
     const page = this.pages.find(({ ids }) => ids.has(hit.item_id));
-    page.answer ??= this.#fetch(page.cursor).catch((error) => {
+    page.answer ??= this.#fetch(page).catch((error) => {
       page.answer = null; // the next hit that asks tries again
       throw error;
     });
-    return (await page.answer).get(hit.item_id) ?? null;
+    const explained = await page.answer;
+    if (!explained.has(hit.item_id)) {
+      throw new Failure("The gallery has changed since; search again to see the matched regions.");
+    }
+    return explained.get(hit.item_id);
   }
 
-  async #fetch(cursor) {
-    const options = { ...this.options, explain: EXPLAINED_PAIRS, ...(cursor && { cursor }) };
-    const { hits } = await send(this.query, options, this.signal);
+  async #fetch({ first, number }) {
+    const page = { k: number, offset: first - 1, candidates: this.block, explain: EXPLAINED_PAIRS };
+    const { hits } = await send(this.query, { ...this.options, ...page }, this.signal);
     return new Map(hits.map((hit) => [hit.item_id, hit.explanation]));
   }
 }
