@@ -17,11 +17,12 @@ def explain_validation(findings: Sequence[Finding], body: object, content_type: 
     """
     missing = [finding for finding in findings if finding["type"] == "missing"]
     if any(_field(finding) == "image" for finding in missing):
-        return _explain_missing_image(body, content_type)
+        return explain_missing_image(body, content_type)
     return " ".join(_explain(finding) for finding in findings)
 
 
-def _explain_missing_image(body: object, content_type: str) -> str:
+def explain_missing_image(body: object, content_type: str) -> str:
+    """Say what came instead of a form with a photo."""
     if not content_type.startswith("multipart/form-data"):
         found = content_type.split(";")[0] or "no form at all"
         return (
