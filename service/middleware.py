@@ -153,7 +153,7 @@ class UploadLimit:
         """Run one request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers, limit = Headers(scope=scope), self._find_limit(scope["path"])
+        headers, limit = Headers(scope=scope), self._find_limit(scope.get("path", ""))
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
             return await self._refuse(scope, receive, send, limit)
