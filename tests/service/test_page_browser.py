@@ -124,7 +124,7 @@ def test_the_page_waits_for_a_gallery_that_loads(
         assert may_load.wait(20)
         return FakeEngine({"blue.jpg": (0, 0, 255)})
 
-    monkeypatch.setattr("service.app._open_engine", open_slowly)
+    monkeypatch.setattr("service.app._open_gallery", open_slowly)
     with serving(create_app(settings)) as address:
         browser.open(address)
         browser.type("#file", str(photo))
