@@ -10,7 +10,7 @@ import { Hover } from "./hover.js";
 import { Stage, checkFiles, watchPhotos } from "./photos.js";
 import { Results } from "./results.js";
 import { Explanations, send, sendCursor } from "./search.js";
-import { showBusy, showError, showFound, showInfo, showStatus, showTimings } from "./status.js";
+import { showBusy, showError, showFound, showInfo, showStatus, showTimings, watchCopying } from "./status.js";
 import { prepareTuning, readTuning, watchTuning, writeTuning } from "./tuning.js";
 import { count, titleOf } from "./words.js";
 
@@ -31,7 +31,6 @@ const searchSoon = debounce(search, SLIDE_MS);
 const stage = new Stage(showPhoto, removePhoto);
 const crop = new Crop($("stage"), $("crop"), (box) => {
   state.query.box = box;
-  showCropTools();
   searchSoon();
 });
 const filters = new Filters(searchSoon);
@@ -135,7 +134,8 @@ function closeQuery(sentence) {
 
 /** A new query is a new page of the browser's history. */
 function begin() {
-  history.pushState(null, "", `?${describeSearch()}`);
+  // Until /info is there, the address holds settings that were not read yet.
+  if (state.info) history.pushState(null, "", `?${describeSearch()}`);
   search();
 }
 
@@ -151,13 +151,7 @@ function showPhoto(index) {
   const isOwn = !state.query.itemId;
   crop.allow(isOwn && index === 0);
   if (isOwn && index === 0) crop.set(state.query.box);
-  showCropTools();
-}
-
-function showCropTools() {
-  $("crop-start").hidden = !crop.isOn || Boolean(crop.box);
-  $("crop-end").hidden = !crop.isOn || !crop.box;
-  $("add-photo").hidden = Boolean(state.query.itemId) || !state.query.files.length;
+  $("add-photo").hidden = !isOwn || !state.query.files.length;
 }
 
 // The search -------------------------------------------------------------------------------
@@ -254,19 +248,8 @@ function openHit(hit) {
 watchPhotos(searchFiles, showError);
 watchTuning(searchSoon, searchSoon.now);
 $("more").addEventListener("click", loadMore);
-$("crop-start").addEventListener("click", () => crop.start());
-$("crop-end").addEventListener("click", () => {
-  crop.set(null);
-  crop.onChange(null);
-  $("crop-start").focus();
-});
 $("clear-empty").addEventListener("click", () => $("clear-filters").click());
-$("copy-link").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(location.href);
-  const photo = "The link is copied. It holds the settings; the photo has to be given again after a few minutes.";
-  showStatus(state.query.itemId ? "The link is copied." : photo);
-});
-$("copy-link").hidden = !navigator.clipboard;
+watchCopying(() => !state.query.itemId);
 addEventListener("popstate", () => state.info && openAddress());
 
 start();

@@ -1,5 +1,6 @@
 // A crop box on the query photo: dragged with mouse or finger, or moved with the arrow keys.
 
+import { $ } from "./dom.js";
 import { percent } from "./words.js";
 
 const STEP = 0.02;
@@ -17,12 +18,19 @@ export class Crop {
     stage.addEventListener("pointerup", () => this.#end(true));
     stage.addEventListener("pointercancel", () => this.#end(false));
     frame.addEventListener("keydown", (event) => this.#press(event));
+    $("crop-start").addEventListener("click", () => this.#start());
+    $("crop-end").addEventListener("click", () => {
+      this.#remove();
+      $("crop-start").focus();
+    });
   }
 
   /** box: left, top, right, bottom as fractions of the photo, or null for the whole of it. */
   set(box) {
     this.box = box;
     this.frame.hidden = !box;
+    $("crop-start").hidden = !this.isOn || Boolean(box);
+    $("crop-end").hidden = !this.isOn || !box;
     if (!box) return;
     const [left, top, right, bottom] = box;
     const place = { left, top, width: right - left, height: bottom - top };
@@ -34,14 +42,19 @@ export class Crop {
   allow(isOn) {
     this.isOn = isOn;
     this.stage.classList.toggle("croppable", isOn);
-    if (!isOn) this.set(null);
+    this.set(null);
   }
 
-  /** Offer a box to those who do not drag. */
-  start() {
+  // A box for those who do not drag.
+  #start() {
     this.set(FIRST_BOX);
     this.frame.focus();
     this.onChange(this.box);
+  }
+
+  #remove() {
+    this.set(null);
+    this.onChange(null);
   }
 
   #at(event) {
@@ -82,8 +95,10 @@ export class Crop {
 
   #press(event) {
     if (event.key === "Escape") {
-      this.set(null);
-    } else if (MOVES[event.key]) {
+      this.#remove();
+      return $("crop-start").focus();
+    }
+    if (MOVES[event.key]) {
       const [x, y] = MOVES[event.key].map((step) => step * STEP);
       this.set(event.shiftKey ? resized(this.box, x, y) : moved(this.box, x, y));
     } else return;

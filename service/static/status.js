@@ -79,6 +79,16 @@ export function showTimings({ timings_ms: timings, gallery }, roundTripMs) {
   );
 }
 
+/** Copy the address bar; `hasPhoto()`: whether the search is by a photo, which no link can hold. */
+export function watchCopying(hasPhoto) {
+  $("copy-link").hidden = !navigator.clipboard; // only on https, and on this machine
+  $("copy-link").addEventListener("click", async () => {
+    await navigator.clipboard.writeText(location.href);
+    const rest = " It holds the settings; the photo has to be given again after a few minutes.";
+    showStatus(`The link is copied.${hasPhoto() ? rest : ""}`);
+  });
+}
+
 // Beside the results there is room for the settings; above them, on a phone, there is not.
 const unfold = () => ($("adjust").open = wide.matches);
 wide.addEventListener("change", unfold);

@@ -9,11 +9,14 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from PIL import Image
+
 from indexer.facets import check_columns, count_facet, order_by
 from indexer.filters import to_sql
 from indexer.requests import QueryPhoto, SearchRequest
 from indexer.results import Ellipse, EngineInfo, Explanation, Hit, Item, RegionPair, SearchResult
 from model.errors import ParameterError
+from model.images import Box
 from tests.service.fake_engine import PLAIN, Colour, FakeEngine
 
 COLUMNS = {"name": "string", "category": "string", "price": "float", "sale": "bool"}
@@ -64,14 +67,22 @@ class PageEngine(FakeEngine):
         super().__init__(colours)
         self.metadata = metadata
         self.reranks = True
+        self.boxes: list[Box | None] = []
 
-    def search(
-        self, image: bytes | Sequence[QueryPhoto], request: SearchRequest = PLAIN
-    ) -> SearchResult:
-        """Remember how many photos there were, and the box of the first."""
-        result = super().search(image, request)
-        if not isinstance(image, bytes):
-            self.calls[-1].update(photos=len(image), box=image[0].box)
+    def check(self, request: SearchRequest) -> None:
+        """Refuse what the real engine refuses."""
+        check_columns(request.sort, request.facets, COLUMNS)
+        self._select(request.filter)
+
+    def prepare(self, photo: QueryPhoto) -> Image.Image:
+        """Remember the box."""
+        self.boxes.append(photo.box)
+        return super().prepare(photo)
+
+    def search_encoded(self, photos: Sequence[Any], request: SearchRequest = PLAIN) -> SearchResult:
+        """Remember how many photos there were."""
+        result = super().search_encoded(photos, request)
+        self.calls[-1]["photos"] = len(photos)
         return result
 
     def item(self, item_id: str) -> Item:
@@ -89,7 +100,7 @@ class PageEngine(FakeEngine):
         column, descends = check_columns(request.sort, request.facets, COLUMNS)
         alpha = 0.5 if request.alpha is None else request.alpha
         scores = {name: self._score(colour, other, alpha) for name, other in self.colours.items()}
-        allowed = self._select(request.filter) - {leave_out}
+        allowed = self._select(request.filter) - {leave_out or ""}
         order = sorted(allowed, key=lambda name: (-(scores[name].fused or 0), name))
         items = [self.item(name) for name in order]
         facets = {name: count_facet(items, name, COLUMNS[name]) for name in request.facets}
@@ -117,7 +128,7 @@ class PageEngine(FakeEngine):
         explanation = Explanation(PAIRS[: request.explain], 0.5, 0.0) if request.explain else None
         return Hit(rank, item, scores, scores.fused if self.calibrated else None, explanation)
 
-    def _select(self, text: str | None) -> set[str | None]:
+    def _select(self, text: str | None) -> set[str]:
         """The real grammar; what it understood is SQL that SQLite reads, too."""
         if text is None:
             return set(self.colours)

@@ -31,7 +31,10 @@ def test_resting_on_a_hit_draws_numbered_regions_on_both_photos(
     searched.find("#stage-regions ellipse")
     assert searched.run(NUMBERS.format("#stage-regions")) == "1,2"
     assert searched.run(NUMBERS.format(".card:nth-child(2) .regions")) == "1,2"
-    colours = "return [...document.querySelectorAll('{} .ring')].map((ring) => ring.getAttribute('stroke'))"
+    colours = (
+        "return [...document.querySelectorAll('{} .ring')]"
+        ".map((ring) => ring.getAttribute('stroke'))"
+    )
     assert searched.run(colours.format("#stage-regions")) == searched.run(
         colours.format(".card:nth-child(2) .regions")
     )
@@ -48,8 +51,9 @@ def test_ellipses_lie_where_the_regions_are(searched: Browser) -> None:
     middle = searched.run(
         "const stage = document.querySelector('#stage').getBoundingClientRect();"
         "const ring = document.querySelector('#stage-regions .ring').getBoundingClientRect();"
-        "return [(ring.left + ring.right) / 2 - stage.left, (ring.top + ring.bottom) / 2 - stage.top,"
-        "  ring.width].map((length, axis) => length / (axis === 1 ? stage.height : stage.width))"
+        "const [x, y] = [(ring.left + ring.right) / 2, (ring.top + ring.bottom) / 2];"
+        "return [(x - stage.left) / stage.width, (y - stage.top) / stage.height,"
+        "  ring.width / stage.width]"
     )
     assert middle == pytest.approx([0.5, 0.1, 0.4], abs=0.02)
 
