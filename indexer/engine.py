@@ -5,6 +5,7 @@ Nothing here knows of HTTP or of a command line. Searching changes no shared sta
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,11 +21,18 @@ from indexer.results import EngineInfo, Explanation, Facet, Hit, Item, Scores, S
 from indexer.selection import Selector
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
-from model.images import MAX_PIXELS, crop_image, decode_image
+from model.images import MAX_PIXELS, Box, crop_image, decode_image
 
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
 PLAIN = SearchRequest()
+
+
+class PreparedPhoto(NamedTuple):
+    """A decoded query photo as the encoder takes it, and what was cut out, in its fractions."""
+
+    pixels: Any
+    box: Box
 
 
 class SearchEngine:
@@ -54,7 +62,7 @@ class SearchEngine:
         """
         photos = [QueryPhoto(image)] if isinstance(image, bytes) else image
         _require_photos(photos)
-        self._check(request)
+        self.check(request)
         timer = Timer()
         encoded = self._encode(photos, [timer] * len(photos))
         return self._answer(encoded, request, timer)
@@ -63,7 +71,7 @@ class SearchEngine:
         self, images: Sequence[bytes], request: SearchRequest = PLAIN
     ) -> list[SearchResult]:
         """Search for several garments, a photo each; results in order, each as `search` gives."""
-        self._check(request)
+        self.check(request)
         results = []
         for start in range(0, len(images), ENCODE_BATCH):
             batch = [QueryPhoto(image) for image in images[start : start + ENCODE_BATCH]]
@@ -78,19 +86,49 @@ class SearchEngine:
         Raises:
             ItemNotFoundError: no such item.
         """
-        self._check(request)
+        self.check(request)
         timer = Timer()
         with timer.stage("fetch"):
             query = self._gallery.read_encoded(self._gallery.find_row(item_id))
         return self._answer([query], request, timer, without=item_id)
 
-    def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:
-        """Encode query photos together, in their order: one Encoded (B = 1) each.
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint: photos encoded with another one cannot be searched with."""
+        return self._encoder.fingerprint
 
-        A box is cut out first; geometry is in fractions of the whole upright photo.
+    def check(self, request: SearchRequest) -> None:
+        """Refuse what cannot be answered, before anything is decoded; see `search`."""
+        check_columns(request.sort, request.facets, self._gallery.metadata_columns())
+        self._selector.check(request)
+        if request.min_confidence is not None:
+            self._require_calibration(request)
+        if not len(self._gallery):
+            raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
+
+    def prepare(self, photo: QueryPhoto) -> PreparedPhoto:
+        """Decode a query photo and cut its box out, for `encode_prepared`.
 
         Raises ImageError and ParameterError as `search` does.
         """
+        whole = decode_image(photo.image, max_pixels=self._max_pixels)
+        cut, box = crop_image(whole, photo.box)
+        return PreparedPhoto(self._encoder.prepare(cut), box)
+
+    def encode_prepared(self, photos: Sequence[PreparedPhoto]) -> list[Encoded]:
+        """Encode photos in one pass, in their order: one Encoded (B = 1) each.
+
+        Geometry is in fractions of the whole upright photo.
+        """
+        encoded = self._encoder.encode([photo.pixels for photo in photos])
+        each = [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(photos))]
+        return [
+            one._replace(geometry=crop_to_photo(one.geometry, photo.box))
+            for one, photo in zip(each, photos, strict=True)
+        ]
+
+    def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:
+        """Prepare and encode query photos together, in their order; see `prepare`."""
         timer = Timer()
         encoded: list[Encoded] = []
         for start in range(0, len(photos), ENCODE_BATCH):
@@ -107,7 +145,7 @@ class SearchEngine:
         are means over the photos (`indexer.candidates` says why).
         """
         _require_photos(photos)
-        self._check(request)
+        self.check(request)
         return self._answer(photos, request, Timer())
 
     def item(self, item_id: str) -> Item:
@@ -146,15 +184,6 @@ class SearchEngine:
         """Let go of the gallery."""
         self._gallery.close()
 
-    def _check(self, request: SearchRequest) -> None:
-        """Refuse what cannot be answered, before anything is decoded."""
-        check_columns(request.sort, request.facets, self._gallery.metadata_columns())
-        self._selector.check(request)
-        if request.min_confidence is not None:
-            self._require_calibration(request)
-        if not len(self._gallery):
-            raise GalleryEmptyError("the gallery has no items to search; add photos to it first")
-
     def _require_calibration(self, request: SearchRequest) -> None:
         if self._encoder.calibration is None:
             raise ParameterError(
@@ -171,23 +200,16 @@ class SearchEngine:
         return self._encoder.config.alpha if request.alpha is None else request.alpha
 
     def _encode(self, photos: Sequence[QueryPhoto], timers: Sequence[Timer]) -> list[Encoded]:
-        prepared, boxes = [], []
+        prepared = []
         for photo, timer in zip(photos, timers, strict=True):
             with timer.stage("decode"):
-                whole = decode_image(photo.image, max_pixels=self._max_pixels)
-                cut, box = crop_image(whole, photo.box)
-                prepared.append(self._encoder.prepare(cut))
-                boxes.append(box)
+                prepared.append(self.prepare(photo))
         spent = Timer()
         with spent.stage("encode", share=len(set(map(id, timers)))):
-            encoded = self._encoder.encode(prepared)
+            encoded = self.encode_prepared(prepared)
         for timer in timers:
             timer.stages["encode"] = spent.stages["encode"]
-        each = [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(photos))]
-        return [
-            one._replace(geometry=crop_to_photo(one.geometry, box))
-            for one, box in zip(each, boxes, strict=True)
-        ]
+        return encoded
 
     def _answer(
         self,

@@ -7,7 +7,6 @@ What an item does not say is kept from the item of the same id, so the labels of
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,28 +17,12 @@ from indexer.metadata import convert_metadata
 from indexer.photos import Photo, to_uri
 from indexer.pipeline import Loaded, decode_photo, encode_rows, read_bytes
 from indexer.protocols import EncoderLike
+from indexer.requests import NewItem
 from model.errors import ImageError, InputError, ParameterError
 from model.images import MAX_PIXELS
 
 MAX_ID_LENGTH = 1024
 _DECODERS = 4
-
-
-@dataclass(frozen=True)
-class NewItem:
-    """An item to add or to replace.
-
-    `image` is an encoded photo or the path of one; without it, `replace` keeps the stored
-    photo. `product_id` and `metadata` columns that are left out keep the values of the
-    stored item; a new item is a product of its own. `uri` says where the photo lies; an
-    uploaded photo that does not say it gets `upload:` and its content hash.
-    """
-
-    item_id: str
-    image: bytes | Path | None = None
-    product_id: str | None = None
-    uri: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Label(NamedTuple):

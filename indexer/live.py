@@ -18,15 +18,16 @@ from indexer.checkpoint import EncoderSource
 from indexer.history import History
 from indexer.incoming import (
     Incoming,
-    NewItem,
     check_items,
     encode_items,
     explain_failures,
     load_items,
 )
-from indexer.live_types import LiveOptions, LiveStats, Outcome, WriteReport
+from indexer.live_types import LiveOptions, LiveStats
 from indexer.maintenance import build_index, is_index_due, is_merge_due, merge_files, swap_index
 from indexer.opening import catch_up, open_newest
+from indexer.requests import NewItem
+from indexer.results import Outcome, WriteReport
 from indexer.snapshot import Snapshot
 from indexer.staging import clear_old_generations
 from indexer.writer_lock import SharedWriterLock

@@ -1,8 +1,7 @@
 """The engine of a service whose gallery changes: each search gets the state it shall see.
 
 `LiveEngine.engine()` is the newest state with the encoder that belongs to it, so a rebuild
-with another checkpoint swaps both at once. A `SearchEngine` costs nothing to make; hold it
-for one request.
+with another checkpoint swaps both at once. Hold it for one request.
 """
 
 from collections.abc import Sequence
@@ -12,9 +11,11 @@ from typing import cast
 
 from indexer.checkpoint import EncoderSource, StoredCheckpoint
 from indexer.engine import SearchEngine
-from indexer.incoming import NewItem
 from indexer.live import LiveGallery
-from indexer.live_types import LiveOptions, LiveStats, WriteReport
+from indexer.live_types import LiveOptions, LiveStats
+from indexer.requests import NewItem
+from indexer.results import WriteReport
+from indexer.snapshot import Snapshot
 from model.encoder import Encoder
 from model.errors import VersionGoneError
 
@@ -26,6 +27,8 @@ class LiveEngine:
         """Open the newest state; see `LiveGallery`."""
         self._options = options or LiveOptions()
         self._gallery = LiveGallery(root, plan, self._options)
+        # Kept as long as it is the newest: it remembers the rows of filters.
+        self._newest: tuple[Snapshot | None, SearchEngine | None] = (None, None)
 
     def engine(self, version: int | None = None) -> SearchEngine:
         """The engine of the newest state, or of an earlier one that is still held.
@@ -37,6 +40,9 @@ class LiveEngine:
             VersionGoneError: that state is not held any more.
         """
         snapshot = self._gallery.current() if version is None else self._gallery.snapshot(version)
+        known, engine = self._newest
+        if snapshot is known and engine is not None:
+            return engine
         if snapshot is None:
             raise VersionGoneError(
                 f"version {version} of the gallery is not held any more (it is at "
@@ -44,7 +50,10 @@ class LiveEngine:
             )
         # The plan of a service loads model.encoder.Encoder; only tests have others.
         encoder = cast(Encoder, snapshot.encoder)
-        return SearchEngine(snapshot, encoder, max_pixels=self._options.max_pixels)
+        engine = SearchEngine(snapshot, encoder, max_pixels=self._options.max_pixels)
+        if version is None:
+            self._newest = (snapshot, engine)
+        return engine
 
     def add(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
         """Add items, or replace those of the same id; see `LiveGallery.add`."""

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB
 from indexer.recall import EXACT_LIMIT
 from model.images import MAX_PIXELS
-
-Status = Literal["added", "updated", "unchanged", "removed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -64,21 +61,3 @@ class LiveStats:
     last_reload: datetime | None
     last_maintenance: datetime | None
     errors: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one item; `reason` says why it failed."""
-
-    item_id: str
-    status: Status
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class WriteReport:
-    """What a write did, item by item in the order given, and the state that shows it."""
-
-    version: int
-    items: int
-    outcomes: list[Outcome]

@@ -1,10 +1,12 @@
-"""What a search is asked for: plain values, checked when they are put together.
+"""What a search or a write is asked for: plain values, checked when they are put together.
 
 Names of columns are checked by the engine, which knows the gallery.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 from indexer.results import MAX_CANDIDATES, MAX_K
 from model.errors import ParameterError
@@ -118,6 +120,23 @@ class QueryPhoto:
                 f"box is {_list(self.box)}, which holds nothing; expected left < right and "
                 "top < bottom"
             )
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item to add or to replace.
+
+    `image` is an encoded photo or the path of one; without it, `replace` keeps the stored
+    photo. `product_id` and `metadata` columns that are left out keep the values of the
+    stored item; a new item is a product of its own. `uri` says where the photo lies; an
+    uploaded photo that does not say it gets `upload:` and its content hash.
+    """
+
+    item_id: str
+    image: bytes | Path | None = None
+    product_id: str | None = None
+    uri: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _require_whole(name: str, value: int, least: int, most: int) -> None:

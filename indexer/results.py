@@ -1,10 +1,12 @@
-"""What a search returns. Plain values: no tensors, no HTTP."""
+"""What a search or a write returns. Plain values: no tensors, no HTTP."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 MAX_K = 1000
 MAX_CANDIDATES = 1000
+
+Status = Literal["added", "updated", "unchanged", "removed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -176,3 +178,21 @@ class EngineInfo:
     alpha: float
     calibrated: bool
     device: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item; `reason` says why it failed."""
+
+    item_id: str
+    status: Status
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a write did, item by item in the order given, and the state that shows it."""
+
+    version: int
+    items: int
+    outcomes: list[Outcome]

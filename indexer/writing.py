@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from indexer.derive import Changes
 from indexer.incoming import Incoming, Label, write_labels
-from indexer.live_types import Outcome
 from indexer.pipeline import split
+from indexer.results import Outcome
 from indexer.snapshot import Snapshot
 from indexer.store import ROW_ID, Store
 from model.errors import ItemNotFoundError

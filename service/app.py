@@ -11,24 +11,25 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from service.auth import KeyRing
-from service.engine import EngineLike, EngineSlot
+from service.engine import EngineSlot, GalleryLike
 from service.errors import install_error_handlers
+from service.fetching import PhotoFetcher
 from service.metrics import Metrics
 from service.middleware import HeadAsGet, KnownHosts, RequestContext, UploadLimit
-from service.routes import items, metrics, pages, search, status
+from service.routes import explain, items, metrics, pages, search, status, writes
 from service.searches import Searches
 from service.settings import Settings, split_list
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, engine: EngineLike | None = None) -> FastAPI:
-    """Build the app around `engine`; left out, the gallery of the settings is opened at start.
+def create_app(settings: Settings, gallery: GalleryLike | None = None) -> FastAPI:
+    """Build the app around `gallery`; left out, that of the settings is opened at start.
 
-    An engine handed in stays the caller's to close.
+    One handed in stays the caller's to close.
     """
     keys, settings = KeyRing.from_settings(settings), settings.without_keys()
-    slot, counters = EngineSlot(engine), Metrics()
+    slot, counters = EngineSlot(gallery), Metrics()
     searches = Searches(slot, settings, counters)
     counters.watch_queue(searches)
     app = FastAPI(
@@ -36,7 +37,7 @@ def create_app(settings: Settings, engine: EngineLike | None = None) -> FastAPI:
         summary="Visual search for fashion: find that very garment.",
         version=_find_version(),
         lifespan=_make_lifespan(
-            slot, searches, None if engine is not None else partial(_open_engine, settings)
+            slot, searches, None if gallery is not None else partial(_open_gallery, settings)
         ),
         docs_url=None,
         redoc_url=None,
@@ -46,9 +47,10 @@ def create_app(settings: Settings, engine: EngineLike | None = None) -> FastAPI:
     app.state.slot = slot
     app.state.metrics = counters
     app.state.searches = searches
+    app.state.fetcher = PhotoFetcher(settings)
     install_error_handlers(app)
     _add_middleware(app, settings, counters)
-    for module in (search, items, status, metrics, pages):
+    for module in (search, explain, items, writes, status, metrics, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     return app
@@ -57,7 +59,10 @@ def create_app(settings: Settings, engine: EngineLike | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings, counters: Metrics) -> None:
     """The last one added is the outermost."""
     app.add_middleware(
-        UploadLimit, max_bytes=settings.max_upload_bytes, timeout_s=settings.upload_timeout_s
+        UploadLimit,
+        max_bytes=settings.max_upload_bytes,
+        timeout_s=settings.upload_timeout_s,
+        larger={"/items": settings.max_items_upload_bytes},
     )
     app.add_middleware(HeadAsGet)
     if origins := split_list(settings.cors_origins):
@@ -66,7 +71,7 @@ def _add_middleware(app: FastAPI, settings: Settings, counters: Metrics) -> None
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "X-Deadline-Ms"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            expose_headers=["X-Request-ID", "X-Gallery-Version", "Retry-After"],
         )
     if hosts := split_list(settings.allowed_hosts):
         app.add_middleware(KnownHosts, hosts=hosts)
@@ -74,12 +79,12 @@ def _add_middleware(app: FastAPI, settings: Settings, counters: Metrics) -> None
 
 
 def _make_lifespan(
-    slot: EngineSlot, searches: Searches, open_engine: Callable[[], EngineLike] | None
+    slot: EngineSlot, searches: Searches, open_gallery: Callable[[], GalleryLike] | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if open_engine:
-            slot.start_loading(open_engine)
+        if open_gallery:
+            slot.start_loading(open_gallery)
         yield
         await run_in_threadpool(searches.close)
         await run_in_threadpool(slot.close)
@@ -87,16 +92,23 @@ def _make_lifespan(
     return lifespan
 
 
-def _open_engine(settings: Settings) -> EngineLike:
+def _open_gallery(settings: Settings) -> GalleryLike:
     # Imported here, in the loading thread: it pulls in the network, which takes seconds.
-    from indexer.engine import open_engine
+    from indexer.live_engine import open_live
+    from indexer.live_types import LiveOptions
 
-    return open_engine(
+    options = LiveOptions(
+        token_budget_mb=settings.token_budget_mb,
+        max_pixels=settings.max_pixels,
+        # As long as queries are kept, their pages can be.
+        keep_s=settings.query_ttl_s,
+        watch_s=settings.watch_s,
+    )
+    return open_live(
         settings.index_dir,
         device=settings.device,
         checkpoint=settings.checkpoint,
-        token_budget_mb=settings.token_budget_mb,
-        max_pixels=settings.max_pixels,
+        options=options,
     )
 
 

@@ -36,6 +36,11 @@ class KeyRing:
         """Whether everybody may read."""
         return not self._read
 
+    @property
+    def is_writing_on(self) -> bool:
+        """Whether anybody may write."""
+        return bool(self._write)
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "KeyRing":
         """Take the keys of the settings and of the files they name."""

@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -136,19 +136,27 @@ class KnownHosts:
 class UploadLimit:
     """Refuses a body that is too large (by its Content-Length, or while it streams in) or slow."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        timeout_s: float = 30.0,
+        larger: Mapping[str, int] | None = None,
+    ) -> None:
+        """`larger` are limits for addresses that begin with a path."""
         self.app = app
         self.max_bytes = max_bytes
         self.timeout_s = timeout_s
+        self.larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers = Headers(scope=scope)
+        headers, limit = Headers(scope=scope), self._find_limit(scope.get("path", ""))
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            return await self._refuse(scope, receive, send)
+        if declared.isdecimal() and int(declared) > limit:
+            return await self._refuse(scope, receive, send, limit)
         received, is_complete = 0, False
         until = asyncio.get_running_loop().time() + self.timeout_s
 
@@ -163,28 +171,34 @@ class UploadLimit:
                 raise self._slow_error() from None
             is_complete = not message.get("more_body")
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
+            if received > limit:
                 if message.get("more_body"):
-                    await self._drain(scope, receive)
-                raise self._error()
+                    await self._drain(scope, receive, limit)
+                raise self._error(limit)
             return message
 
         await self.app(scope, count, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = self._error()
+    def _find_limit(self, path: str) -> int:
+        found = [
+            limit for start, limit in self.larger.items() if f"{path}/".startswith(f"{start}/")
+        ]
+        return max([self.max_bytes, *found])
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        error = self._error(limit)
         headers = dict(error.headers or {})
         response = answer_error(scope, error.status_code, error.code, error.detail, headers)
         await send({"type": "http.response.start", "status": 413, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        await self._drain(scope, receive)
+        await self._drain(scope, receive, limit)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _drain(self, scope: Scope, receive: Receive) -> None:
+    async def _drain(self, scope: Scope, receive: Receive, limit: int) -> None:
         """Read and drop a little more: a client that is cut off mid-send never sees its answer."""
         if "expect" in Headers(scope=scope):
             return  # It waits for leave to send, and takes the answer as a no.
-        left = self.max_bytes
+        left = limit
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while left > 0:
@@ -193,8 +207,8 @@ class UploadLimit:
                     if message["type"] != "http.request" or not message.get("more_body"):
                         return
 
-    def _error(self) -> Refused:
-        megabytes = self.max_bytes / (1024 * 1024)
+    def _error(self, limit: int) -> Refused:
+        megabytes = limit / (1024 * 1024)
         return Refused(
             413,
             "upload_too_large",

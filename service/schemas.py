@@ -1,14 +1,22 @@
 """What goes in and out over HTTP, with examples; /docs is made from these."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from indexer.requests import GroupBy, SearchRequest
-from indexer.results import MAX_CANDIDATES, MAX_K, EngineInfo, GalleryStamp, Hit, Item, SearchResult
-from service.json_safe import to_finite, to_json_safe
+from indexer.requests import MAX_EXPLAIN, MAX_PHOTOS
+from indexer.results import (
+    MAX_CANDIDATES,
+    MAX_K,
+    EngineInfo,
+    GalleryStamp,
+    Item,
+    Status,
+    WriteReport,
+)
+from service.json_safe import to_json_safe
+from service.options import MAX_BATCH
 
 ITEM_EXAMPLE: JsonDict = {
     "item_id": "images/mh01-black_main.jpg",
@@ -17,12 +25,6 @@ ITEM_EXAMPLE: JsonDict = {
     "metadata": {"name": "Chaz Kangeroo Hoodie", "price": 52},
 }
 STAMP_EXAMPLE: JsonDict = {"version": 3, "items": 673, "fingerprint": "5f0c2a41"}
-HIT_EXAMPLE: JsonDict = {
-    "rank": 1,
-    **ITEM_EXAMPLE,
-    "scores": {"global": 0.83, "token": 0.71, "fused": 0.77},
-    "confidence": 0.93,
-}
 INFO_EXAMPLE: JsonDict = {
     "gallery": STAMP_EXAMPLE,
     "products": 186,
@@ -41,67 +43,21 @@ INFO_EXAMPLE: JsonDict = {
     "alpha": 0.5,
     "calibrated": False,
     "device": "cpu",
+    "writable": False,
     "limits": {
         "max_upload_mb": 20,
+        "max_items_upload_mb": 100,
         "max_pixels": 64_000_000,
         "max_k": MAX_K,
         "max_candidates": MAX_CANDIDATES,
+        "max_photos": MAX_PHOTOS,
+        "max_batch": MAX_BATCH,
+        "max_explain": MAX_EXPLAIN,
         "default_k": 10,
+        "query_ttl_s": 600,
+        "fetches_urls": False,
     },
 }
-
-
-class SearchOptions(BaseModel):
-    """Tuning of one query; left out, each value is the service's or the checkpoint's default."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    k: Annotated[int, Field(ge=1, le=MAX_K)] | None = Field(
-        default=None,
-        description="How many hits; left out, the service's SELVEDGE_DEFAULT_K.",
-        examples=[5],
-    )
-    candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = Field(
-        default=None,
-        description="How many of the globally nearest items are re-ranked; more finds more and "
-        "takes longer. Never fewer than k.",
-        examples=[100],
-    )
-    alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None,
-        description="Share of the global score: 1 ranks by the whole look, 0 by the details. "
-        "Left out, the checkpoint's own value.",
-        examples=[0.5],
-    )
-    group_by: GroupBy = Field(
-        default="item",
-        description="`product` returns the best item of each product.",
-        examples=["product"],
-    )
-    min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None,
-        description="Leave out hits less probably of the same product; `no_confident_match` says "
-        "when none is left. Refused where /info says `calibrated: false`.",
-        examples=[0.8],
-    )
-
-    def to_request(self, default_k: int) -> SearchRequest:
-        """Translate to what the engine takes."""
-        return SearchRequest(
-            k=self.k or default_k,
-            candidates=self.candidates,
-            alpha=self.alpha,
-            group_by=self.group_by,
-            min_confidence=self.min_confidence,
-        )
-
-
-class SearchForm(SearchOptions):
-    """The multipart form of POST /search."""
-
-    image: UploadFile = Field(
-        description="The photo: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.", examples=["photo.jpg"]
-    )
 
 
 class ItemAnswer(BaseModel):
@@ -120,43 +76,7 @@ class ItemAnswer(BaseModel):
     @classmethod
     def from_item(cls, item: Item) -> "ItemAnswer":
         """Translate the engine's item."""
-        return cls(**_item_fields(item))
-
-
-class ScoresAnswer(BaseModel):
-    """Higher is better; `global` and `token` lie in [-1, 1]."""
-
-    global_score: float | None = Field(serialization_alias="global", description="The whole look.")
-    token_score: float | None = Field(serialization_alias="token", description="The details.")
-    fused: float | None = Field(description="alpha x global + (1 - alpha) x token.")
-
-
-class HitAnswer(BaseModel):
-    """One result; `rank` counts from 1."""
-
-    model_config = ConfigDict(json_schema_extra={"example": HIT_EXAMPLE})
-
-    rank: int
-    item_id: str
-    product_id: str
-    uri: str
-    metadata: dict[str, Any]
-    scores: ScoresAnswer
-    confidence: float | None = Field(
-        description="Probability that it shows the same product; null where the checkpoint is "
-        "not calibrated, or not for the alpha that was sent."
-    )
-
-    @classmethod
-    def from_hit(cls, hit: Hit) -> "HitAnswer":
-        """Translate the engine's hit."""
-        scores = ScoresAnswer(
-            global_score=to_finite(hit.scores.global_score),
-            token_score=to_finite(hit.scores.token_score),
-            fused=to_finite(hit.scores.fused),
-        )
-        fields = _item_fields(hit.item)
-        return cls(rank=hit.rank, scores=scores, confidence=hit.confidence, **fields)
+        return cls(**item_fields(item))
 
 
 class GalleryAnswer(BaseModel):
@@ -174,46 +94,20 @@ class GalleryAnswer(BaseModel):
         return cls(version=stamp.version, items=stamp.items, fingerprint=stamp.fingerprint)
 
 
-class SearchAnswer(BaseModel):
-    """Hits best first, milliseconds per stage, and the gallery that answered."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "hits": [HIT_EXAMPLE],
-                "no_confident_match": False,
-                "timings_ms": {"decode": 4.1, "encode": 31.0, "recall": 0.3, "total": 42.7},
-                "gallery": STAMP_EXAMPLE,
-            }
-        }
-    )
-
-    hits: list[HitAnswer]
-    no_confident_match: bool = Field(
-        description="`min_confidence` was sent, and no hit reaches it."
-    )
-    timings_ms: dict[str, float]
-    gallery: GalleryAnswer
-
-    @classmethod
-    def from_result(cls, result: SearchResult) -> "SearchAnswer":
-        """Translate the engine's result."""
-        return cls(
-            hits=[HitAnswer.from_hit(hit) for hit in result.hits],
-            no_confident_match=result.no_confident_match,
-            timings_ms={stage: round(ms, 3) for stage, ms in result.timings_ms.items()},
-            gallery=GalleryAnswer.from_stamp(result.gallery),
-        )
-
-
 class LimitsAnswer(BaseModel):
     """What a query may ask for."""
 
     max_upload_mb: int
+    max_items_upload_mb: int
     max_pixels: int
     max_k: int = MAX_K
     max_candidates: int = MAX_CANDIDATES
+    max_photos: int = MAX_PHOTOS
+    max_batch: int = MAX_BATCH
+    max_explain: int = MAX_EXPLAIN
     default_k: int
+    query_ttl_s: int
+    fetches_urls: bool
 
 
 class InfoAnswer(BaseModel):
@@ -240,14 +134,58 @@ class InfoAnswer(BaseModel):
     alpha: float
     calibrated: bool = Field(description="Whether hits carry a confidence.")
     device: str
+    writable: bool = Field(description="Whether items can be changed over HTTP, with a write key.")
     limits: LimitsAnswer
 
     @classmethod
-    def from_info(cls, info: EngineInfo, limits: LimitsAnswer) -> "InfoAnswer":
+    def from_info(cls, info: EngineInfo, limits: LimitsAnswer, writable: bool) -> "InfoAnswer":
         """Translate the engine's description of itself."""
         stamp = GalleryAnswer.from_stamp(info.gallery)
         fields = {key: value for key, value in vars(info).items() if key in cls.model_fields}
-        return cls(**{**fields, "gallery": stamp, "limits": limits})
+        return cls(**{**fields, "gallery": stamp, "limits": limits, "writable": writable})
+
+
+class OutcomeAnswer(BaseModel):
+    """What became of one item."""
+
+    item_id: str
+    status: Status
+    reason: str | None = Field(description="Why it failed.")
+
+
+class WriteAnswer(BaseModel):
+    """What a write did; it is on disk, and searches from `version` on see it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "version": 4,
+                "items": 674,
+                "outcomes": [{"item_id": "new/1.jpg", "status": "added", "reason": None}],
+            }
+        }
+    )
+
+    version: int = Field(description="Of the gallery.")
+    items: int = Field(description="Of the gallery.")
+    outcomes: list[OutcomeAnswer] = Field(description="One an item, in the order sent.")
+
+    @classmethod
+    def from_report(cls, report: WriteReport) -> "WriteAnswer":
+        """Translate the gallery's report."""
+        outcomes = [OutcomeAnswer(**vars(outcome)) for outcome in report.outcomes]
+        return cls(version=report.version, items=report.items, outcomes=outcomes)
+
+
+class ReloadAnswer(BaseModel):
+    """Whether there was something new, and the state that is served now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"changed": True, "gallery": STAMP_EXAMPLE}}
+    )
+
+    changed: bool
+    gallery: GalleryAnswer
 
 
 class StatusAnswer(BaseModel):
@@ -284,7 +222,8 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-def _item_fields(item: Item) -> dict[str, Any]:
+def item_fields(item: Item) -> dict[str, Any]:
+    """Translate what every answer says of an item."""
     return {
         "item_id": item.item_id,
         "product_id": item.product_id,

@@ -54,6 +54,39 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest request body. Raising it lets one client hold more memory and disk.",
     )
+    max_items_upload_mb: int = Field(
+        default=100,
+        ge=1,
+        description="Largest request body when items are added or replaced.",
+    )
+    items_root: Path | None = Field(
+        default=None,
+        description="Folder on the server under which photos may be named by path when items are "
+        "added; none: photos are uploaded.",
+    )
+    watch_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=3600,
+        description="How often the gallery's folder is looked at for changes by others: a new "
+        "build, or `python -m indexer add`.",
+    )
+    query_ttl_s: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="Seconds after its last use that a `query_id` can be searched with again, and "
+        "that a `cursor` stays on its version of the gallery.",
+    )
+    max_queries: int = Field(
+        default=1000, ge=1, description="Most queries kept for a search by `query_id`."
+    )
+    query_memory_mb: int = Field(
+        default=256,
+        ge=0,
+        description="Memory for the photos and encodings of those queries; the longest unused "
+        "ones make room.",
+    )
     max_pixels: int = Field(
         default=MAX_PIXELS,
         ge=1,
@@ -73,8 +106,8 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=32,
-        description="Searches computed at the same time. Left out: 1 on a GPU, which one thread "
-        "owns; the cores, at most 4, on a CPU.",
+        description="Searches computed at the same time. Left out: the cores, at most 4, on a "
+        "CPU; 20 on a GPU, so that a batch is gathered while others are ranked.",
     )
     max_batch: int | None = Field(
         default=None,
@@ -99,8 +132,9 @@ class Settings(BaseSettings):
     deadline_ms: int = Field(
         default=0,
         ge=0,
-        description="A search that waited this long is not begun but answered 503; 0 waits without "
-        "end. The header `X-Deadline-Ms` lowers it for one request.",
+        description="After this time a search answers in the order of stage one, with `reranked: "
+        "false`; 0 re-ranks however long it takes. The field `deadline_ms` lowers it for one "
+        "request.",
     )
     keep_alive_s: int = Field(
         default=5, ge=1, description="Seconds that an idle connection stays open."
@@ -164,6 +198,11 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """Largest request body in bytes (1 MB = 1024 x 1024 bytes)."""
         return self.max_upload_mb * 1024 * 1024
+
+    @property
+    def max_items_upload_bytes(self) -> int:
+        """Largest request body of a write in bytes."""
+        return self.max_items_upload_mb * 1024 * 1024
 
     @field_validator("read_keys", "write_keys")
     @classmethod

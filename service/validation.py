@@ -7,6 +7,9 @@ from starlette.datastructures import FormData
 
 EXAMPLE = "curl -F image=@photo.jpg"
 
+# Fields that say what to search with; without one of them, another field was meant to.
+SOURCES = {"image", "query_id", "item_id", "image_url", "cursor"}
+
 Finding = Mapping[str, Any]
 
 
@@ -15,13 +18,14 @@ def explain_validation(findings: Sequence[Finding], body: object, content_type: 
 
     `body` is the parsed form, if there was one.
     """
-    missing = [finding for finding in findings if finding["type"] == "missing"]
-    if any(_field(finding) == "image" for finding in missing):
-        return _explain_missing_image(body, content_type)
+    unknown = any(finding["type"] == "extra_forbidden" for finding in findings)
+    if unknown and isinstance(body, FormData) and not SOURCES & set(body.keys()):
+        return explain_missing_image(body, content_type)
     return " ".join(_explain(finding) for finding in findings)
 
 
-def _explain_missing_image(body: object, content_type: str) -> str:
+def explain_missing_image(body: object, content_type: str) -> str:
+    """Say what came instead of a form with a photo."""
     if not content_type.startswith("multipart/form-data"):
         found = content_type.split(";")[0] or "no form at all"
         return (

@@ -8,11 +8,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
 
+from service.answers import SearchAnswer
 from service.auth import GuardedRoute, KeyRing, require_read
-from service.deps import EngineDep, SearchDep, SettingsDep
+from service.deps import EngineDep, SearchDep
+from service.options import SearchOptions
 from service.routes import SEARCH_REFUSALS, describe_errors
-from service.schemas import ItemAnswer, SearchAnswer, SearchOptions
+from service.schemas import ItemAnswer
 from service.searches import SearchJob
+from service.sources import continue_search, require_alone
 
 router = APIRouter(
     prefix="/items",
@@ -33,6 +36,8 @@ ItemId = Annotated[
 
 # An item may be replaced under its id, so copies are kept for minutes, then checked by ETag.
 CACHE_CONTROL = "max-age=300"
+# Which state answered, where the body does not say it.
+VERSION_HEADER = "X-Gallery-Version"
 
 
 @router.get(
@@ -58,6 +63,7 @@ def get_thumbnail(
     ring: KeyRing = request.app.state.keys
     audience = "public" if ring.is_reading_open else "private"
     headers = {"ETag": etag, "Cache-Control": f"{audience}, {CACHE_CONTROL}"}
+    headers[VERSION_HEADER] = str(engine.info().gallery.version)
     if _matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     return Response(data, media_type="image/jpeg", headers=headers)
@@ -73,15 +79,18 @@ async def search_similar(
     item_id: ItemId,
     options: Annotated[SearchOptions, Query()],
     run: SearchDep,
-    settings: SettingsDep,
 ) -> Response:
     """Return the items most similar to this one, best first, without the item itself."""
-    return await run(SearchJob(options.to_request(settings.default_k), item_id=item_id))
+    if options.cursor:
+        require_alone(options)
+        return await continue_search(run, options, item_id)
+    return await run.answer(SearchJob(run.to_request(options), item_id=item_id), options)
 
 
 @router.get("/{item_id:path}", summary="One item", responses=describe_errors(_404="no such item"))
-def get_item(item_id: ItemId, engine: EngineDep) -> ItemAnswer:
+def get_item(item_id: ItemId, engine: EngineDep, response: Response) -> ItemAnswer:
     """Return one item with its metadata."""
+    response.headers[VERSION_HEADER] = str(engine.info().gallery.version)
     return ItemAnswer.from_item(engine.item(item_id))
 
 

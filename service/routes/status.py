@@ -1,12 +1,13 @@
 """What the service is, whether it runs, and whether it can search."""
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter, Request, Security
 
 from model.errors import GalleryEmptyError
-from service.auth import GuardedRoute, require_read
+from service.auth import GuardedRoute, KeyRing, require_read
 from service.deps import EngineDep, SettingsDep
 from service.routes import describe_errors
 from service.schemas import InfoAnswer, LimitsAnswer, StatusAnswer
+from service.settings import split_list
 
 router = APIRouter(tags=["status"], route_class=GuardedRoute)
 
@@ -38,11 +39,15 @@ def get_readiness(engine: EngineDep) -> StatusAnswer:
         _401="a read key is needed, and missing or unknown", _503="still loading"
     ),
 )
-def get_info(engine: EngineDep, settings: SettingsDep) -> InfoAnswer:
+def get_info(request: Request, engine: EngineDep, settings: SettingsDep) -> InfoAnswer:
     """Describe the gallery, the network behind it, and the limits of a query."""
     limits = LimitsAnswer(
         max_upload_mb=settings.max_upload_mb,
+        max_items_upload_mb=settings.max_items_upload_mb,
         max_pixels=settings.max_pixels,
         default_k=settings.default_k,
+        query_ttl_s=settings.query_ttl_s,
+        fetches_urls=bool(split_list(settings.fetch_hosts)),
     )
-    return InfoAnswer.from_info(engine.info(), limits)
+    keys: KeyRing = request.app.state.keys
+    return InfoAnswer.from_info(engine.info(), limits, keys.is_writing_on)

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 from indexer.build import build_gallery
 from indexer.checkpoint import GivenEncoder
 from indexer.gallery import EmbeddedGallery
-from indexer.incoming import NewItem
 from indexer.live import LiveGallery
 from indexer.live_types import LiveOptions
+from indexer.requests import NewItem
 from indexer.store import Store
 from tests.indexer.conftest import small
 from tests.indexer.fakes import FakeEncoder

@@ -8,8 +8,8 @@ import pytest
 
 from indexer.build import build_gallery
 from indexer.files import lock_for_writing
-from indexer.incoming import NewItem
-from indexer.live_types import Outcome
+from indexer.requests import NewItem
+from indexer.results import Outcome
 from indexer.verify import verify
 from model.errors import (
     GalleryBusyError,

@@ -2,11 +2,18 @@
 
 import json
 import shutil
+import socket
 import subprocess
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
 
 # The key under which WebDriver hands out elements.
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -30,6 +37,38 @@ def find_missing_program() -> str | None:
         if not any(shutil.which(name) for name in names):
             return names[0]
     return None
+
+
+needs_browser = pytest.mark.skipif(
+    find_missing_program() is not None,
+    reason=f"{find_missing_program()} is not installed (Debian: chromium, chromium-driver)",
+)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Run a real server in a thread; yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def watch_sources(browser: "Browser") -> None:
+    """Remember which query each search of the loaded page is sent with."""
+    browser.run(
+        "window.sources = []; const real = window.fetch;"
+        "window.fetch = (address, options) => {"
+        "  const form = options?.body;"
+        "  const names = ['image', 'query_id', 'item_id'];"
+        "  if (form) sources.push(names.filter((name) => form.has(name)).join());"
+        "  return real(address, options); };"
+    )
 
 
 class Browser:
@@ -67,6 +106,68 @@ class Browser:
     def run(self, script: str) -> Any:
         """Run JavaScript and return what it returns."""
         return self._post("execute/sync", script=script, args=[])
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a <select> by its value."""
+        self.find(selector)
+        self.run(
+            f"const select = document.querySelector({json.dumps(selector)});"
+            f"select.value = {json.dumps(value)};"
+            "select.dispatchEvent(new Event('input', {bubbles: true}))"
+        )
+
+    def wait(self, script: str) -> Any:
+        """Run JavaScript, up to ten seconds long, until it returns something true; return that."""
+        until = time.monotonic() + FIND_TIMEOUT_MS / 1000
+        while not (answer := self.run(script)):
+            assert time.monotonic() < until, f"never true: {script}"
+            time.sleep(0.05)
+        return answer
+
+    def press(self, *keys: str) -> None:
+        """Press keys together where the focus is, as `("\\ue008", "\\ue014")`: shift and right."""
+        down = [{"type": "keyDown", "value": key} for key in keys]
+        up = [{"type": "keyUp", "value": key} for key in reversed(keys)]
+        self._post("actions", actions=[{"type": "key", "id": "keys", "actions": down + up}])
+
+    def drag(
+        self,
+        selector: str,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        pointer: str = "mouse",
+    ) -> None:
+        """Drag between two places of an element, given as fractions of its width and height."""
+        rect = self.run(
+            f"const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            "return [box.left, box.top, box.width, box.height]"
+        )
+        places = [
+            {
+                "type": "pointerMove",
+                "duration": 0,
+                "x": round(rect[0] + x * rect[2]),
+                "y": round(rect[1] + y * rect[3]),
+            }
+            for x, y in (start, end)
+        ]
+        down, up = ({"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp"))
+        steps = [places[0], down, places[1], up]
+        source = {"type": "pointer", "id": pointer, "actions": steps}
+        self._post("actions", actions=[{**source, "parameters": {"pointerType": pointer}}])
+
+    def hover(self, selector: str) -> None:
+        """Rest the mouse on an element's middle."""
+        found = {ELEMENT: self.find(selector).removeprefix("element/")}
+        move = {"type": "pointerMove", "duration": 0, "origin": found, "x": 0, "y": 0}
+        self._post("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [move]}])
+
+    def prefer(self, scheme: str) -> None:
+        """Ask pages for their `light` or their `dark` look."""
+        wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._post(
+            "goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params={"features": wanted}
+        )
 
     def name_controls(self, selector: str) -> list[str]:
         """List what a screen reader calls the elements."""

@@ -5,9 +5,12 @@ global = 1 - |r - item's r| / 255, token = 1 - |g - item's g| / 255, fused as in
 Where it is calibrated, the confidence of a hit is its fused score.
 """
 
+import copy
 import dataclasses
 import io
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,21 +19,50 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from indexer.requests import QueryPhoto, SearchRequest
+from indexer.facets import check_columns, count_facet
+from indexer.filters import to_sql
+from indexer.incoming import require_ids
+from indexer.requests import NewItem, QueryPhoto, SearchRequest
 from indexer.results import (
+    Ellipse,
     EngineInfo,
+    Explanation,
     GalleryStamp,
     Hit,
     Item,
+    Outcome,
+    RegionPair,
     Scores,
     SearchResult,
+    Status,
+    WriteReport,
 )
-from model.errors import GalleryEmptyError, ItemNotFoundError, ParameterError
-from model.images import decode_image
+from model.errors import (
+    GalleryEmptyError,
+    ItemNotFoundError,
+    ParameterError,
+    VersionGoneError,
+)
+from model.images import crop_image, decode_image
 
 Colour = tuple[int, int, int]
 
 PLAIN = SearchRequest()
+COLUMNS = {"price": "float", "name": "string"}
+EXPLANATION = Explanation(
+    (
+        RegionPair(
+            photo=0,
+            level=1,
+            query=Ellipse(0.5, 0.5, 0.2, 0.1, 30.0),
+            item=Ellipse(0.4, 0.6, 0.2, 0.1, -30.0),
+            similarity=0.9,
+            share=0.25,
+        ),
+    ),
+    remainder=0.75,
+    constant=0.0,
+)
 STRANGE_ID = "winter 2026/rosé & co/👗 dress #1?.jpg"
 COLOURS: dict[str, Colour] = {
     "red.jpg": (255, 0, 0),
@@ -50,47 +82,110 @@ class Held:
 
 
 class FakeEngine:
-    """Ranks flat colours; see the head of this file."""
+    """Ranks flat colours; see the head of this file. A gallery and its engine in one.
+
+    `before_encode` and `before_search` are called before the colours are taken and before they
+    are ranked.
+    """
+
+    fingerprint = "c0ffee"
 
     def __init__(self, colours: dict[str, Colour] | None = None) -> None:
         self.colours = COLOURS if colours is None else colours
         self.metadata: dict[str, dict[str, Any]] = {}
         self.calls: list[dict[str, Any]] = []
+        self.sizes: list[int] = []
+        self.version = 7
+        self.past: dict[int, FakeEngine] = {}
         self.trained = True
         self.calibrated = False
         self.is_closed = False
+        self.before_encode: Callable[[], object] = lambda: None
         self.before_search: Callable[[], object] = lambda: None
 
-    def search(
-        self, image: bytes | Sequence[QueryPhoto], request: SearchRequest = PLAIN
-    ) -> SearchResult:
-        """Rank every item against the mean colour of the photo, or of the first of several."""
+    def engine(self, version: int | None = None) -> "FakeEngine":
+        """This state, or an earlier one."""
+        if version in (None, self.version):
+            return self
+        if version not in self.past:
+            raise VersionGoneError(f"version {version} of the gallery is not held any more")
+        return self.past[version]
+
+    def add(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
+        """Add the mean colours of photos."""
+        require_ids([item.item_id for item in items])
+        photos = {item.item_id: find_colour(read_bytes(item)) for item in items}
+        return self._write({**self.colours, **photos}, [*photos], "added")
+
+    def replace(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
+        """Change colours and metadata."""
+        colours = dict(self.colours)
+        for item in items:
+            self.item(item.item_id)
+            if item.image is not None:
+                colours[item.item_id] = find_colour(read_bytes(item))
+            self.metadata[item.item_id] = dict(item.metadata)
+        return self._write(colours, [item.item_id for item in items], "updated")
+
+    def remove(self, item_ids: Sequence[str]) -> WriteReport:
+        """Forget colours."""
+        for item_id in item_ids:
+            self.item(item_id)
+        left = {key: colour for key, colour in self.colours.items() if key not in item_ids}
+        return self._write(left, item_ids, "removed")
+
+    def reload(self) -> bool:
+        """Find nothing new."""
+        return False
+
+    def _write(
+        self, colours: dict[str, Colour], item_ids: Sequence[str], status: Status
+    ) -> WriteReport:
+        self.past[self.version] = copy.copy(self)
+        self.version, self.colours = self.version + 1, colours
+        outcomes = [Outcome(item_id, status) for item_id in item_ids]
+        return WriteReport(self.version, len(colours), outcomes)
+
+    def check(self, request: SearchRequest) -> None:
+        """Refuse what the real engine refuses."""
+        check_columns(request.sort, request.facets, COLUMNS)
+        if request.filter is not None:
+            to_sql(request.filter, {**COLUMNS, "item_id": "string", "product_id": "string"})
+        if request.min_confidence is not None and not self.calibrated:
+            raise ParameterError("the checkpoint has no calibration; leave min_confidence out")
+        if not self.colours:
+            raise GalleryEmptyError("the gallery in /srv/secret/index is empty")
+
+    def prepare(self, photo: QueryPhoto) -> Image.Image:
+        """Decode and cut."""
+        return crop_image(decode_image(photo.image), photo.box)[0]
+
+    def encode_prepared(self, photos: Sequence[Image.Image]) -> list[Any]:
+        """Take mean colours."""
+        self.sizes.append(len(photos))
+        self.before_encode()
+        return [(np.asarray(photo, dtype=float).mean(axis=(0, 1)),) for photo in photos]
+
+    def search_encoded(self, photos: Sequence[Any], request: SearchRequest = PLAIN) -> SearchResult:
+        """Rank every item against the mean colour of the first photo."""
         self.calls.append(list_asked(request))
         self.before_search()
-        data = image if isinstance(image, bytes) else image[0].image
-        pixels = np.asarray(decode_image(data), dtype=float)
-        return self._rank(tuple(pixels.mean(axis=(0, 1))), request)
+        return self._rank(tuple(photos[0][0]), request)
 
     @contextmanager
-    def holding(self) -> Iterator[Held]:
-        """Let searches wait for `may_end`."""
+    def holding(self, stage: str = "search") -> Iterator[Held]:
+        """Let searches (or encodings) wait for `may_end`."""
         held = Held()
 
         def hold() -> None:
             held.begun.set()
             assert held.may_end.wait(10)
 
-        self.before_search = hold
+        setattr(self, f"before_{stage}", hold)
         try:
             yield held
         finally:
             held.may_end.set()
-
-    def search_batch(
-        self, images: Sequence[bytes], request: SearchRequest = PLAIN
-    ) -> list[SearchResult]:
-        """Search one by one."""
-        return [self.search(image, request) for image in images]
 
     def search_item(self, item_id: str, request: SearchRequest = PLAIN) -> SearchResult:
         """Rank every other item against this one."""
@@ -115,7 +210,7 @@ class FakeEngine:
         return EngineInfo(
             gallery=self._stamp(),
             products=len(self.colours),
-            metadata_columns={"price": "double"},
+            metadata_columns=dict(COLUMNS),
             preset="tiny",
             backbone="flat colours",
             weights="drawn by hand",
@@ -139,31 +234,57 @@ class FakeEngine:
     def _rank(
         self, colour: Sequence[float], request: SearchRequest, leave_out: str | None = None
     ) -> SearchResult:
-        if not self.colours:
-            raise GalleryEmptyError("the gallery in /srv/secret/index is empty")
-        if request.min_confidence is not None and not self.calibrated:
-            raise ParameterError("the checkpoint has no calibration; leave min_confidence out")
         alpha = 0.5 if request.alpha is None else request.alpha
+        only = re.fullmatch("item_id = '(.*)'", request.filter or "item_id = ''", re.DOTALL)
+        wanted = only[1].replace("''", "'") if only else ""
         scored = [
             (self._score(colour, other, alpha), item_id)
             for item_id, other in self.colours.items()
-            if item_id != leave_out
+            if item_id not in (leave_out, *request.exclude_items) and wanted in ("", item_id)
         ]
-        scored.sort(key=lambda pair: -pair[0].fused)
+        scored.sort(key=lambda pair: -(pair[0].fused or 0))
+        in_time = request.deadline is None or time.monotonic() < request.deadline
+        page = scored[request.offset : request.offset + request.k]
         hits = [
-            Hit(rank, self.item(item_id), scores, scores.fused if self.calibrated else None)
-            for rank, (scores, item_id) in enumerate(scored[: request.k], start=1)
-            if scores.fused >= (request.min_confidence or 0)
+            Hit(
+                rank,
+                self.item(item_id),
+                scores if in_time else Scores(scores.global_score, None, None),
+                scores.fused if self.calibrated else None,
+                EXPLANATION if request.explain else None,
+            )
+            for rank, (scores, item_id) in enumerate(page, start=request.offset + 1)
+            if (scores.fused or 0) >= (request.min_confidence or 0)
         ]
-        timings = {"decode": 1.0, "encode": 2.0, "total": 3.0}
-        return SearchResult(hits, timings, self._stamp(), no_confident_match=not hits)
+        items = [self.item(item_id) for _, item_id in scored]
+        return SearchResult(
+            hits,
+            {"decode": 0.0, "encode": 0.0, "recall": 3.0, "total": 3.0},
+            self._stamp(),
+            no_confident_match=not hits,
+            reranked=in_time,
+            facets={name: count_facet(items, name, COLUMNS[name]) for name in request.facets},
+            facet_candidates=len(items) if request.facets else 0,
+        )
 
     def _score(self, colour: Sequence[float], other: Colour, alpha: float) -> Scores:
         whole, detail = (1 - abs(colour[i] - other[i]) / 255 for i in (0, 1))
         return Scores(float(whole), float(detail), float(alpha * whole + (1 - alpha) * detail))
 
     def _stamp(self) -> GalleryStamp:
-        return GalleryStamp(version=7, items=len(self.colours), fingerprint="c0ffee")
+        return GalleryStamp(version=self.version, items=len(self.colours), fingerprint="c0ffee")
+
+
+def read_bytes(item: NewItem) -> bytes:
+    """The photo of a new item."""
+    assert item.image is not None
+    return item.image if isinstance(item.image, bytes) else item.image.read_bytes()
+
+
+def find_colour(photo: bytes) -> Colour:
+    """The mean colour of a photo."""
+    red, green, blue = np.asarray(decode_image(photo), dtype=float).mean(axis=(0, 1))
+    return int(red), int(green), int(blue)
 
 
 def list_asked(request: SearchRequest) -> dict[str, Any]:
@@ -171,7 +292,7 @@ def list_asked(request: SearchRequest) -> dict[str, Any]:
     asked = {
         field.name: getattr(request, field.name)
         for field in dataclasses.fields(request)
-        if getattr(request, field.name) != field.default
+        if field.name != "deadline" and getattr(request, field.name) != field.default
     }
     return {"k": request.k, **asked}
 

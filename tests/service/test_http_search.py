@@ -42,7 +42,13 @@ def test_an_answer_holds_hits_scores_timings_and_the_gallery(
     client: TestClient, red_photo: bytes
 ) -> None:
     answer = post(client, red_photo, k=1).json()
+    timings = answer.pop("timings_ms")
+    assert {"decode", "encode", "total"} <= set(timings)
+    assert sum(timings.values()) == pytest.approx(2 * timings["total"], abs=0.01)
+    assert isinstance(answer.pop("query_id"), str)
+    assert isinstance(answer.pop("cursor"), str)
     assert answer == {
+        "expires_in_s": 600,
         "hits": [
             {
                 "rank": 1,
@@ -52,10 +58,13 @@ def test_an_answer_holds_hits_scores_timings_and_the_gallery(
                 "metadata": {},
                 "scores": {"global": 1.0, "token": 1.0, "fused": 1.0},
                 "confidence": None,
+                "explanation": None,
             }
         ],
+        "reranked": True,
         "no_confident_match": False,
-        "timings_ms": {"decode": 1.0, "encode": 2.0, "total": 3.0},
+        "facets": {},
+        "facet_candidates": 0,
         "gallery": {"version": 7, "items": 5, "fingerprint": "c0ffee"},
     }
 

@@ -23,7 +23,7 @@ def serving(
     settings: Settings, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[TestClient, threading.Event]]:
     """Start an app that opens its gallery by `opener`; the event tells when that is over."""
-    monkeypatch.setattr(app_module, "_open_engine", opener)
+    monkeypatch.setattr(app_module, "_open_gallery", opener)
     app, settled = create_app(settings), threading.Event()
     find_slot(app).when_settled(settled.set)
     with TestClient(app) as client:
@@ -127,13 +127,19 @@ def test_info_describes_gallery_network_and_limits(client: TestClient) -> None:
     answer = client.get("/info").json()
     assert answer["gallery"] == {"version": 7, "items": 5, "fingerprint": "c0ffee"}
     assert answer["trained_for_retrieval"] is True
-    assert answer["metadata_columns"] == {"price": "double"}
+    assert answer["metadata_columns"] == {"price": "float", "name": "string"}
     assert answer["limits"] == {
         "max_upload_mb": 1,
+        "max_items_upload_mb": 100,
         "max_pixels": 64_000_000,
         "max_k": 1000,
         "max_candidates": 1000,
+        "max_photos": 8,
+        "max_batch": 32,
+        "max_explain": 10,
         "default_k": 10,
+        "query_ttl_s": 600,
+        "fetches_urls": False,
     }
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -11,35 +11,13 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from indexer.requests import SearchRequest
-from indexer.results import SearchResult
 from service.app import create_app
-from service.searches import choose_policy
+from service.searches import choose_batches, choose_policy
 from service.settings import Settings
-from tests.service.fake_engine import PLAIN, FakeEngine, draw_photo
+from tests.service.fake_engine import FakeEngine, draw_photo
 
 RED, BRICK, GREEN = (255, 0, 0), (204, 51, 0), (0, 255, 0)
 Job = tuple[bytes, dict[str, Any]]
-
-
-class BatchingEngine(FakeEngine):
-    """Remembers how many photos came together."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: list[int] = []
-
-    def search_batch(
-        self, images: Sequence[bytes], request: SearchRequest = PLAIN
-    ) -> list[SearchResult]:
-        self.sizes.append(len(images))
-        return super().search_batch(images, request)
-
-
-@pytest.fixture
-def batching() -> BatchingEngine:
-    """An engine that likes batches."""
-    return BatchingEngine()
 
 
 @pytest.fixture
@@ -50,12 +28,12 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def search_together(
-    settings: Settings, engine: BatchingEngine, pool: ThreadPoolExecutor, jobs: list[Job]
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor, jobs: list[Job]
 ) -> list[Any]:
-    """Send searches while another one runs, so that they wait together; return their answers."""
-    together = settings.model_copy(update={"max_searches": 1, "max_batch": len(jobs)})
-    app = create_app(together, engine)
-    with TestClient(app) as client, engine.holding() as held:
+    """Send searches while another one is encoded, so that they wait together; their answers."""
+    wait = {"max_searches": len(jobs) + 1, "max_batch": len(jobs), "batch_wait_ms": 0}
+    app = create_app(settings.model_copy(update=wait), engine)
+    with TestClient(app) as client, engine.holding("encode") as held:
 
         def post(photo: bytes, fields: dict[str, Any]) -> Any:
             return client.post("/search", files={"image": photo}, data=fields)
@@ -63,56 +41,53 @@ def search_together(
         first = pool.submit(post, draw_photo(RED), {})
         assert held.begun.wait(10)
         waiting: list[Future[Any]] = []
-        for number, (photo, fields) in enumerate(jobs, start=1):
+        readable = 0
+        for photo, fields in jobs:
             waiting.append(pool.submit(post, photo, fields))
-            while app.state.searches.num_waiting < number:
+            readable += photo != b"text"
+            while app.state.searches.num_encoding < 1 + readable:
                 pass
         held.may_end.set()
         assert first.result().status_code == 200
         return [future.result() for future in waiting]
 
 
-def test_searches_that_wait_go_through_the_network_together(
-    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
+def test_photos_that_wait_go_through_the_network_together(
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor
 ) -> None:
-    jobs: list[Job] = [(draw_photo(colour), {"k": 1}) for colour in (RED, BRICK, GREEN)]
-    answers = search_together(settings, batching, pool, jobs)
+    options = [{"k": 1}, {"k": 1, "alpha": 0.5}, {"k": 1, "facet": "price"}]
+    photos = [draw_photo(colour) for colour in (RED, BRICK, GREEN)]
+    answers = search_together(settings, engine, pool, list(zip(photos, options, strict=True)))
     found = [answer.json()["hits"][0]["item_id"] for answer in answers]
     assert found == ["red.jpg", "tops/brick.jpg", "green.jpg"]
-    assert batching.sizes == [1, 3]
-
-
-def test_searches_with_other_options_are_computed_apart(
-    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
-) -> None:
-    jobs: list[Job] = [(draw_photo(RED), {"k": k}) for k in (1, 2, 1)]
-    answers = search_together(settings, batching, pool, jobs)
-    assert [len(answer.json()["hits"]) for answer in answers] == [1, 2, 1]
-    assert batching.sizes == [1, 2, 1]
+    assert engine.sizes == [1, 3]
 
 
 def test_an_unreadable_photo_fails_alone(
-    settings: Settings, batching: BatchingEngine, pool: ThreadPoolExecutor
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor
 ) -> None:
     jobs: list[Job] = [(draw_photo(RED), {}), (b"text", {}), (draw_photo(GREEN), {})]
-    answers = search_together(settings, batching, pool, jobs)
+    answers = search_together(settings, engine, pool, jobs)
     assert [answer.status_code for answer in answers] == [200, 422, 200]
 
 
 @pytest.mark.parametrize(
     ("device", "changes", "expected"),
     [
-        ("cuda:0", {}, (16, 0.002, 1)),
+        ("cuda:0", {}, (16, 0.002, 20)),
         ("cpu", {"max_searches": 3}, (1, 0.0, 3)),
         ("cuda", {"max_batch": 4, "batch_wait_ms": 0.0, "max_searches": 2}, (4, 0.0, 2)),
-        ("cpu", {"max_batch": 8, "batch_wait_ms": 5.0, "max_searches": 1}, (8, 0.005, 1)),
+        ("cpu", {"max_batch": 8, "batch_wait_ms": 5.0}, (8, 0.005, 12)),
     ],
 )
 def test_the_device_decides_what_the_settings_leave_open(
     settings: Settings, device: str, changes: dict[str, Any], expected: tuple[int, float, int]
 ) -> None:
-    policy = choose_policy(settings.model_copy(update=changes), device)
-    assert (policy.max_batch, policy.wait_s, policy.workers) == expected
+    changed = settings.model_copy(update=changes)
+    batches = choose_batches(changed, device)
+    assert (batches.max_batch, batches.wait_s) == expected[:2]
+    assert batches.workers == 1
+    assert choose_policy(changed, device).workers == expected[2]
 
 
 def test_on_a_cpu_no_more_searches_run_than_there_are_cores(

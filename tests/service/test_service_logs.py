@@ -81,7 +81,9 @@ def test_the_line_of_a_search_holds_its_stages_and_who_asked(
     with caplog.at_level(logging.INFO, "service.access"):
         client.post("/search?token=hunter2", files={"image": ("me.png", red_photo)})
     line = vars(find_access_line(caplog))
-    assert (line["decode_ms"], line["encode_ms"], line["total_ms"]) == (1.0, 2.0, 3.0)
+    assert line["recall_ms"] == 3.0
+    assert line["total_ms"] >= 3.0
+    assert {"decode_ms", "encode_ms"} <= set(line)
     assert line["client"] == "testclient"
     assert "error_code" not in line
     assert not [value for value in line.values() if "hunter2" in str(value)]

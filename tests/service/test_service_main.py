@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner, Result
 
+from indexer.live_types import LiveOptions
 from indexer.results import Hit, Item, Scores
 from model.errors import GalleryNotFoundError
 from service.__main__ import _make_curl, cli
@@ -24,14 +25,14 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Stand in for `indexer.engine`, which loads torch; lists how it was called.
+    """Stand in for `indexer.live_engine`, which loads torch; lists how it was called.
 
     A server that got its engine is asked to stop, so that the command returns.
     """
     calls: list[dict[str, Any]] = []
     servers: list[uvicorn.Server] = []
 
-    def open_engine(index_dir: Path, **options: Any) -> FakeEngine:
+    def open_live(index_dir: Path, **options: Any) -> FakeEngine:
         calls.append({"index_dir": index_dir, **options})
         if not index_dir.exists():
             raise GalleryNotFoundError(f"{index_dir} is not an index; build one first")
@@ -41,9 +42,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def stop() -> None:
         servers[0].should_exit = True
 
-    module = ModuleType("indexer.engine")
-    module.open_engine = open_engine  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "indexer.engine", module)
+    module = ModuleType("indexer.live_engine")
+    module.open_live = open_live  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "indexer.live_engine", module)
     original = uvicorn.Server.__init__
 
     def remember(self: uvicorn.Server, config: uvicorn.Config) -> None:
@@ -72,8 +73,7 @@ def test_it_opens_the_gallery_with_the_settings_and_ends_with_0(
             "index_dir": tmp_path,
             "device": "cpu",
             "checkpoint": None,
-            "token_budget_mb": 7,
-            "max_pixels": 64_000_000,
+            "options": LiveOptions(token_budget_mb=7),
         }
     ]
 

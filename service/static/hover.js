@@ -1,0 +1,39 @@
+// Resting on a hit shows its matched regions on its photo and on the query's.
+
+import { drawPairs } from "./detail.js";
+import { $, debounce } from "./dom.js";
+import { clearRegions } from "./regions.js";
+
+const HOVER_MS = 120;
+
+export class Hover {
+  /** `explain(hit)`: a promise of its explanation. */
+  constructor(stage, explain) {
+    Object.assign(this, { stage, explain, card: null });
+    this.drawSoon = debounce(() => this.#draw(), HOVER_MS);
+  }
+
+  point(card) {
+    this.leave();
+    this.card = card;
+    this.drawSoon();
+  }
+
+  leave() {
+    this.drawSoon.cancel();
+    if (!this.card) return;
+    clearRegions(this.card.querySelector("svg"));
+    clearRegions($("stage-regions"));
+    this.card = null;
+  }
+
+  async #draw() {
+    const { card, stage } = this;
+    // Opening the hit says what went wrong; resting on it asks for nothing.
+    const explanation = await this.explain(card.hit).catch(() => null);
+    if (this.card !== card) return;
+    const pairs = explanation?.pairs ?? [];
+    drawPairs(pairs, null, card.querySelector("img"), card.querySelector("svg"), "item");
+    drawPairs(pairs, stage.shown, stage.image, $("stage-regions"), "query");
+  }
+}
