@@ -8,6 +8,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service import queries
+from service.app import create_app
 from service.errors import Refused
 from service.queries import Query, QueryCache, to_jpeg
 from service.settings import Settings
@@ -91,8 +92,17 @@ def test_queries_are_bounded_by_count_bytes_and_time(
     with pytest.raises(Refused):
         cache.get(large.id)
     assert len(cache) == 1
-    cache.keep(Query([bytes(2**20 + 1)]))
+    assert cache.keep(Query([bytes(2**20 + 1)])) is False
     assert (len(cache), cache.num_bytes) == (0, 0)
+
+
+def test_a_service_may_keep_no_photos(
+    settings: Settings, engine: FakeEngine, red_photo: bytes
+) -> None:
+    none = settings.model_copy(update={"query_memory_mb": 0})
+    with TestClient(create_app(none, engine)) as client:
+        answer = post(client, red_photo, k=2).json()
+    assert [answer[name] for name in ("query_id", "expires_in_s", "cursor")] == [None] * 3
 
 
 def test_a_large_file_is_kept_small(monkeypatch: pytest.MonkeyPatch) -> None:
