@@ -215,7 +215,8 @@ class SearchAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": ANSWER_EXAMPLE})
 
     query_id: str | None = Field(
-        description="Search again with it, without an upload; null for items of the gallery."
+        description="Search again with it, without an upload; null for items of the gallery, and "
+        "where the service keeps no photos."
     )
     expires_in_s: int | None = Field(
         description="How long `query_id` can be used, counted from its last use."

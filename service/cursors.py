@@ -15,6 +15,7 @@ from model.errors import ParameterError
 from model.images import Box
 from service.options import PageOptions
 
+_MAX_CURSOR = 100_000
 _MAX_TEXT = 1_000_000
 
 
@@ -46,6 +47,8 @@ class Cursor(BaseModel):
 def read_cursor(text: str) -> Cursor:
     """Read what `Cursor.write` wrote; ParameterError for anything else."""
     try:
+        if len(text) > _MAX_CURSOR:
+            raise ValueError("too long")
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         plain = zlib.decompressobj().decompress(packed, _MAX_TEXT)
         return Cursor.model_validate_json(plain)
@@ -69,7 +72,8 @@ def make_cursor(
     end = request.offset + request.k
     # Where a least confidence leaves hits out, a short page is not the last one.
     is_full = len(found.hits) == request.k or request.min_confidence is not None
-    if not is_full or end >= min(MAX_CANDIDATES, found.gallery.items):
+    is_known = query_id is not None or item_id is not None
+    if not is_full or not is_known or end >= min(MAX_CANDIDATES, found.gallery.items):
         return None
     fields = {name: getattr(options, name) for name in PageOptions.model_fields}
     # The size of the blocks that are re-ranked decides the order: later pages keep it.

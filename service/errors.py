@@ -70,6 +70,10 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
     ),
 }
 
+# Names of fields that begin a sentence stay as they are.
+FIELDS = {"k", "alpha", "candidates", "image", "box", "cursor", "explain", "facet", "filter"}
+FIELDS |= {"item", "items", "offset", "sort"}
+
 INTERNAL_SENTENCE = "Something went wrong in the service; quote the request id when you report it."
 
 
@@ -115,7 +119,7 @@ def as_sentence(message: str) -> str:
     'k is 0; expected 1 to 1,000.'
     """
     first = message.split(" ", 1)[0]
-    if first.isalpha() and first not in {"k", "alpha", "candidates", "image"}:
+    if first.isalpha() and first not in FIELDS:
         message = message[:1].upper() + message[1:]
     return message if message.endswith((".", "!", "?")) else message + "."
 

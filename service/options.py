@@ -149,7 +149,6 @@ class SearchOptions(TimedOptions):
 
     cursor: str | None = Field(
         default=None,
-        max_length=100_000,
         description="The next page: `cursor` of an answer, sent alone. It stays on the version of "
         "the gallery that gave the first page.",
         examples=["eJyrVipLLSrOzM9TsjLUUSrKz0tVsjIwqAUAVcIHIg"],

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from PIL import Image
 
@@ -26,14 +26,8 @@ SHOWN_SIDE = 1600
 MAX_BOXES = 8
 
 
-class Arrays(Protocol):
-    """What is asked of an encoding: a sequence of arrays."""
-
-    def __iter__(self) -> Any: ...
-
-
 class Query:
-    """The photos of one query, and their encodings by box and checkpoint.
+    """The photos of one query, and their encodings (sequences of arrays) by box and checkpoint.
 
     Attributes:
         id: opaque.
@@ -44,6 +38,7 @@ class Query:
         self.id = secrets.token_urlsafe(16)
         self.photos = tuple(photos)
         self.last_used = time.monotonic()
+        self._lock = threading.Lock()
         self._encoded: OrderedDict[tuple[str, Box | None], list[Any]] = OrderedDict()
 
     def with_box(self, box: Box | None) -> list[QueryPhoto]:
@@ -57,14 +52,17 @@ class Query:
 
     def remember(self, fingerprint: str, box: Box | None, encoded: list[Any]) -> None:
         """Keep encodings; those of the latest boxes stay."""
-        self._encoded[fingerprint, box] = encoded
-        while len(self._encoded) > MAX_BOXES:
-            self._encoded.popitem(last=False)
+        with self._lock:
+            self._encoded[fingerprint, box] = encoded
+            while len(self._encoded) > MAX_BOXES:
+                self._encoded.popitem(last=False)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of photos and encodings."""
-        arrays = [array for each in list(self._encoded.values()) for one in each for array in one]
+        with self._lock:
+            known = list(self._encoded.values())
+        arrays = [array for encoded in known for photo in encoded for array in photo]
         return sum(map(len, self.photos)) + sum(int(array.nbytes) for array in arrays)
 
 
@@ -87,8 +85,11 @@ class QueryCache:
         """Bytes of all queries."""
         return self._num_bytes
 
-    def keep(self, query: Query) -> None:
-        """Keep a query, or keep it longer; the longest unused ones make room."""
+    def keep(self, query: Query) -> bool:
+        """Keep a query, or keep it longer; the longest unused ones make room.
+
+        False for one that is too large to be kept at all.
+        """
         size, now = query.num_bytes, time.monotonic()
         query.last_used = now
         with self._lock:
@@ -97,6 +98,7 @@ class QueryCache:
             self._num_bytes += size
             while self._queries and self._is_too_much(now):
                 self._drop(next(iter(self._queries)))
+            return query.id in self._queries
 
     def get(self, query_id: str) -> Query:
         """Return a query; Refused with 410 when it has expired or never was."""

@@ -66,7 +66,7 @@ class SearchJob:
 
 
 class Found(NamedTuple):
-    """One answer, and the query to search again with (none for items of the gallery)."""
+    """One answer, and the query to search again with: none for items, or where none is kept."""
 
     result: SearchResult
     query: Query | None
@@ -156,8 +156,7 @@ class Searches:
             encoded, spent = self._encode(engine, query.with_box(job.box))
             query.remember(engine.fingerprint, job.box, encoded)
         result = engine.search_encoded(encoded, job.request)
-        self._keep(query)
-        return Found(_add_timings(result, spent), query)
+        return Found(_add_timings(result, spent), self._keep(query))
 
     def _search_batch(self, engine: EngineLike, job: SearchJob) -> list[Found]:
         photos = [QueryPhoto(image) for image in job.batch]
@@ -168,8 +167,7 @@ class Searches:
             query = Query([image])
             query.remember(engine.fingerprint, None, [one])
             result = engine.search_encoded([one], job.request)
-            self._keep(query)
-            found.append(Found(_add_timings(result, share), query))
+            found.append(Found(_add_timings(result, share), self._keep(query)))
         return found
 
     def _encode(
@@ -184,9 +182,9 @@ class Searches:
         times = {"decode": decoded - start, "encode": time.perf_counter() - decoded}
         return encoded, {stage: seconds * 1000 for stage, seconds in times.items()}
 
-    def _keep(self, query: Query) -> None:
+    def _keep(self, query: Query) -> Query | None:
         query.photos = tuple(shrink(photo, self._settings.max_pixels) for photo in query.photos)
-        self.queries.keep(query)
+        return query if self.queries.keep(query) else None
 
 
 def _prepare(engine: EngineLike, number: int, photo: QueryPhoto, is_batch: bool) -> Any:

@@ -1,6 +1,9 @@
 """Items to add or to change as they come in: a form with files, or JSON with paths here."""
 
 import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +18,8 @@ from service.settings import PREFIX, Settings
 from service.validation import explain_validation
 
 MAX_ITEMS = 1000
+# The text of `items`.
+MAX_PART = 16 * 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -79,10 +84,14 @@ async def read_new_items(request: Request, settings: Settings) -> list[NewItem]:
         Refused: neither form nor JSON, or not of the form that is asked for.
         ParameterError: files and items do not fit together, or a path that is not allowed.
     """
-    form = await _read_form(request, {"image", "items"})
-    if form is None:
-        body = await _read_json(request)
-        return [_from_path(item, settings) for item in _parse(ItemsUpload, body).items]
+    async with _read_form(request, {"image", "items"}) as form:
+        if form is None:
+            body = await _read_json(request)
+            return [_from_path(item, settings) for item in _parse(ItemsUpload, body).items]
+        return await _read_uploads(form)
+
+
+async def _read_uploads(form: FormData) -> list[NewItem]:
     listed = _parse(ItemsUpload, {"items": _load_json(_text(form, "items"), "items")}).items
     files = _files(form)
     if any(item.path for item in listed):
@@ -100,16 +109,15 @@ async def read_new_items(request: Request, settings: Settings) -> list[NewItem]:
 
 async def read_change(item_id: str, request: Request, settings: Settings) -> NewItem:
     """Read the body of PUT /items/{item_id}; raises as `read_new_items` does."""
-    form = await _read_form(request, {"image", "item"})
-    if form is None:
-        change = _parse(ItemChange, await _read_json(request))
-        image = _find_path(change.path, settings) if change.path else None
-        return _to_item(item_id, change, image)
-    text, files = _text(form, "item"), _files(form)
-    change = _parse(ItemChange, _load_json(text, "item") if text else {})
-    if len(files) > 1 or change.path:
-        raise ParameterError("an item has one photo; send one file `image`, and no path with it")
-    return _to_item(item_id, change, await files[0].read() if files else None)
+    async with _read_form(request, {"image", "item"}) as form:
+        if form is None:
+            change = _parse(ItemChange, await _read_json(request))
+            return _to_item(item_id, change, _find_path(change.path, settings))
+        text, files = _text(form, "item"), _files(form)
+        change = _parse(ItemChange, _load_json(text, "item") if text else {})
+        if len(files) > 1 or change.path:
+            raise ParameterError("an item has one photo; send one file `image`, and no path")
+        return _to_item(item_id, change, await files[0].read() if files else None)
 
 
 def _to_item(item_id: str, change: ItemChange, image: bytes | Path | None) -> NewItem:
@@ -125,8 +133,10 @@ def _from_path(item: ItemUpload, settings: Settings) -> NewItem:
     return _to_item(item.item_id, item, _find_path(item.path, settings))
 
 
-def _find_path(text: str, settings: Settings) -> Path:
+def _find_path(text: str | None, settings: Settings) -> Path | None:
     """Find a photo under the folder that is allowed; links are followed before the check."""
+    if text is None:
+        return None
     if settings.items_root is None:
         raise Refused(
             403,
@@ -143,7 +153,7 @@ def _find_path(text: str, settings: Settings) -> Path:
         raise Refused(
             403, "path_not_allowed", "The path leads out of the folder that is allowed for photos."
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         raise _path_error(text)
     return path
 
@@ -152,10 +162,13 @@ def _path_error(text: str) -> ImageError:
     return ImageError(f"there is no photo at the path {text[:200]!r}; check it")
 
 
-async def _read_form(request: Request, fields: set[str]) -> FormData | None:
+@asynccontextmanager
+async def _read_form(request: Request, fields: set[str]) -> AsyncIterator[FormData | None]:
+    """Read a form and close its files afterwards; None where the body is JSON."""
     kind = request.headers.get("content-type", "")
     if kind.startswith("application/json"):
-        return None
+        yield None
+        return
     if not kind.startswith("multipart/form-data"):
         raise Refused(
             422,
@@ -163,13 +176,14 @@ async def _read_form(request: Request, fields: set[str]) -> FormData | None:
             f"The body is {kind.split(';')[0][:60] or 'no form at all'}; expected a multipart form "
             "with files `image`, or JSON.",
         )
-    form = await request.form(max_files=MAX_ITEMS, max_fields=10, max_part_size=16 * 1024 * 1024)
-    for name in sorted(set(form) - fields):
-        raise ParameterError(
-            f"the form has {name[:60]!r}, which is not known here; send "
-            f"{' and '.join(sorted(fields))}"
-        )
-    return form
+    limits = {"max_files": MAX_ITEMS, "max_fields": 10, "max_part_size": MAX_PART}
+    async with request.form(**limits) as form:
+        for name in sorted(set(form) - fields):
+            raise ParameterError(
+                f"the form has {name[:60]!r}, which is not known here; send "
+                f"{' and '.join(sorted(fields))}"
+            )
+        yield form
 
 
 async def _read_json(request: Request) -> Any:

@@ -43,8 +43,6 @@ const results = new Results({
   similar: searchItem,
 });
 
-// Start ------------------------------------------------------------------------------------
-
 async function start() {
   try {
     state.info = await request("info");
@@ -73,8 +71,6 @@ function openAddress() {
   else if (queryId) openQuery(queryId, box);
   else closeQuery(location.search ? "This link holds the settings of a search by photo; give the photo, and it runs." : "");
 }
-
-// The query --------------------------------------------------------------------------------
 
 function searchFiles(given, isMore) {
   const files = isMore ? [...(state.query?.files ?? []), ...given] : given;
@@ -153,8 +149,6 @@ function showPhoto(index) {
   if (isOwn && index === 0) crop.set(state.query.box);
   $("add-photo").hidden = !isOwn || !state.query.files.length;
 }
-
-// The search -------------------------------------------------------------------------------
 
 async function search() {
   searchSoon.cancel();
@@ -242,8 +236,6 @@ function openHit(hit) {
   const photos = { queryUrl: stage.url, photo: stage.shown, photos: state.query.files.length };
   detail.open(hit, state.explanations.of(hit), photos);
 }
-
-// Wiring -------------------------------------------------------------------------------------
 
 watchPhotos(searchFiles, showError);
 watchTuning(searchSoon, searchSoon.now);

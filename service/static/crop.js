@@ -98,10 +98,9 @@ export class Crop {
       this.#remove();
       return $("crop-start").focus();
     }
-    if (MOVES[event.key]) {
-      const [x, y] = MOVES[event.key].map((step) => step * STEP);
-      this.set(event.shiftKey ? resized(this.box, x, y) : moved(this.box, x, y));
-    } else return;
+    if (!MOVES[event.key]) return;
+    const [x, y] = MOVES[event.key].map((step) => step * STEP);
+    this.set(event.shiftKey ? resized(this.box, x, y) : moved(this.box, x, y));
     event.preventDefault();
     this.onChange(this.box);
   }

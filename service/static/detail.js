@@ -74,7 +74,7 @@ export function drawPairs(pairs, photo, image, svg, side) {
 function summarise(pairs, token) {
   const shown = pairs.reduce((sum, pair) => sum + pair.share, 0);
   const regions = pairs.length === 1 ? "One pair of regions makes" : `${pairs.length} pairs of regions make`;
-  return token > 0 ? `${regions} ${percent(shown / token)} of the details' score.` : "These regions matched best.";
+  return token > 0 && shown <= token ? `${regions} ${percent(shown / token)} of the details' score.` : "These regions matched best.";
 }
 
 function fillFacts(list, hit) {

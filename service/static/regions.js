@@ -47,7 +47,8 @@ function drawBadge(index, x, y, radius) {
 /** One pair in words, for the list beside the photos. */
 export function describePair(pair, tokenScore, photos) {
   const photo = photos > 1 ? `your photo ${pair.photo + 1}` : "your photo";
-  const part = tokenScore > 0 ? `, ${percent(pair.share / tokenScore)} of the details` : "";
+  // Other pairs, or a constant, may take from the score: then a part of it is not what this is.
+  const part = pair.share <= tokenScore ? `, ${percent(pair.share / tokenScore)} of the details` : "";
   return `${capital(placeOf(pair.query))} of ${photo} with ${placeOf(pair.item)} of the item: similarity ${pair.similarity.toFixed(2)}${part}`;
 }
 

@@ -3,12 +3,14 @@
 `python -m benchmarks fuzz` sends ten thousand such photos to a real service.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from pydantic import SecretStr
 from schemathesis import GenerationMode
 from starlette.testclient import TestClient
 
@@ -24,14 +26,24 @@ SCHEMA = schemathesis.openapi.from_dict(
     create_app(Settings(index_dir="unused")).openapi()  # type: ignore[arg-type]
 )
 OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+KEY = {"X-API-Key": "w" * 20}
 SENT = ("method", "url", "headers", "params", "data", "json", "content")
 
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     """A client that gets the service's own 500s, of an app that serves the whole file."""
-    plain = Settings(index_dir="unused", max_upload_mb=1)  # type: ignore[arg-type]
+    plain = Settings(
+        index_dir=Path("unused"), max_upload_mb=1, write_keys=SecretStr(KEY["X-API-Key"])
+    )
     return TestClient(create_app(plain, FakeEngine()), raise_server_exceptions=False)
+
+
+def to_part(part: Any) -> Any:
+    """What a client can send: the generator also makes numbers."""
+    if isinstance(part, tuple):
+        return part[0], to_part(part[1])
+    return part if isinstance(part, bytes) else str(part).encode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
@@ -55,9 +67,11 @@ def test_any_request_is_answered_as_documented(
         sent = case.as_transport_kwargs(base_url="http://testserver")
         if isinstance(sent.get("data"), bytes):
             sent["content"] = sent.pop("data")
-        files = [(name, part) for name, part in sent.get("files") or [] if name != "image"]
+        parts = sent.get("files") or []
+        files = [(name, to_part(part)) for name, part in parts if name != "image"]
         if sent.get("files"):
             files.append(("image", ("photo", photo)))  # or no field would ever be looked at
+        sent["headers"] = {**dict(sent.get("headers") or {}), **KEY}
         response = client.request(
             files=files or None, **{key: sent[key] for key in SENT if key in sent}
         )
