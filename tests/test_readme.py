@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.schemas import SearchAnswer
+from service.answers import SearchAnswer
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -71,7 +71,8 @@ def test_any_request_is_answered_as_documented(
         files = [(name, to_part(part)) for name, part in parts if name != "image"]
         if sent.get("files"):
             files.append(("image", ("photo", photo)))  # or no field would ever be looked at
-        sent["headers"] = {**dict(sent.get("headers") or {}), **KEY}
+        headers = {**dict(sent.get("headers") or {}), **KEY}
+        sent["headers"] = {name: value.encode("latin-1") for name, value in headers.items()}
         response = client.request(
             files=files or None, **{key: sent[key] for key in SENT if key in sent}
         )
