@@ -39,8 +39,8 @@ from model.recipes import Distillation
 from model.train import CHECKPOINT, Validate, Watch, choose_fit_photos
 from model.trainstate import Run, claim_folder, load_state, require_finite, save_state, write_log
 
-# Batches that say what the teacher's mean cell is.
-NUM_MEAN_BATCHES = 8
+# Batches that say what the mean and the spread of the teacher's cells are.
+NUM_MEASURED_BATCHES = 8
 
 
 class Teacher(NamedTuple):
@@ -136,7 +136,7 @@ def distil(
     if resume:
         load_state(out, recipe, run)
     else:
-        _fit_means(recipe, run, teacher.model, loader)
+        _measure(recipe, run, teacher.model, loader)
     for epoch in range(run.epoch, recipe.epochs):
         loss, distances = _teach_epoch(recipe, run, teacher.model, loader, epoch, out, watch)
         run.epoch = epoch + 1
@@ -193,10 +193,10 @@ def _make_loader(recipe: Distillation, student: MGA, data: DataSet, workers: int
 
 
 @torch.no_grad()
-def _fit_means(recipe: Distillation, run: Run, teacher: MGA, loader: Loader) -> None:
+def _measure(recipe: Distillation, run: Run, teacher: MGA, loader: Loader) -> None:
     assert isinstance(run.criterion, ImitationLoss)
-    batches = islice(loader.batches(0), NUM_MEAN_BATCHES)
-    run.criterion.fit_means([_show(recipe, teacher, batch.pixels) for batch in batches])
+    batches = islice(loader.batches(0), NUM_MEASURED_BATCHES)
+    run.criterion.measure([_show(recipe, teacher, batch.pixels) for batch in batches])
 
 
 def _teach_epoch(

@@ -17,17 +17,20 @@ EPS = 1e-6
 
 
 class CellLoss(nn.Module):
-    """One map: a 1x1 convolution from the student's cells onto the teacher's, centred.
+    """One map: a 1x1 convolution from the student's cells onto the teacher's.
 
-    A cell counts by its length around the teacher's mean: what is like the mean is mostly
-    background.
+    Those are centred on their mean, and in units of their spread: with the teacher's own,
+    often small, the first squared errors would be hundreds and drown the cosines. A cell
+    counts by its length around the mean: what is like the mean is mostly background.
     """
 
     def __init__(self, channels: int, wanted_channels: int) -> None:
         super().__init__()
         self.head = nn.Conv2d(channels, wanted_channels, 1)
         self.register_buffer("mean", torch.zeros(wanted_channels))
+        self.register_buffer("spread", torch.ones(()))
         self.mean: Tensor
+        self.spread: Tensor
 
     def forward(self, found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         """Compare (B, C, ...) with (B, K, ...) maps, on the coarser of both grids.
@@ -38,7 +41,7 @@ class CellLoss(nn.Module):
         maps = (F.adaptive_avg_pool2d(x.float(), (height, width)) for x in (found, wanted))
         pooled, target = maps
         cells = self.head(pooled).flatten(2).mT  # (B, N, K)
-        target = target.flatten(2).mT - self.mean  # (B, N, K)
+        target = (target.flatten(2).mT - self.mean) / self.spread  # (B, N, K)
         length = target.norm(dim=-1)  # (B, N)
         away = 1.0 - F.cosine_similarity(cells, target, dim=-1)  # (B, N)
         distance = (length * away).sum() / length.sum().clamp(min=EPS)
@@ -81,12 +84,15 @@ class ImitationLoss(nn.Module):
         return losses.sum(), distances.detach()
 
     @torch.no_grad()
-    def fit_means(self, seen: Sequence[Features]) -> None:
-        """Take the mean cell of each of the teacher's maps from what it made of some batches."""
+    def measure(self, seen: Sequence[Features]) -> None:
+        """Take mean and spread of the teacher's cells from what it made of some batches."""
         maps = zip(*(self._wanted(features) for features in seen), strict=True)
         for part, batches in zip(self.parts, maps, strict=True):
-            means = [batch.float().mean(dim=(0, 2, 3)) for batch in batches]
-            part.get_buffer("mean").copy_(torch.stack(means).mean(0))
+            cells = torch.cat([batch.float().transpose(0, 1).flatten(1) for batch in batches], 1)
+            mean = cells.mean(1)
+            part.get_buffer("mean").copy_(mean)
+            spread = (cells - mean[:, None]).square().mean().sqrt()
+            part.get_buffer("spread").copy_(spread.clamp(min=EPS))
 
     def _wanted(self, teacher: Features) -> list[Tensor]:
         final = [teacher.final] if self._with_final else []

@@ -35,7 +35,8 @@ def loop_over_cells(loss: CellLoss, found: Tensor, wanted: Tensor) -> tuple[floa
                 cell = found[image, :, y, x].tolist()
                 window = wanted[image, :, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
                 target = [
-                    float(window[k].sum()) / 4 - float(loss.mean[k]) for k in range(len(weight))
+                    (float(window[k].sum()) / 4 - float(loss.mean[k])) / float(loss.spread)
+                    for k in range(len(weight))
                 ]
                 guess = [
                     sum(w * c for w, c in zip(row, cell, strict=True)) + b
@@ -54,6 +55,7 @@ def loop_over_cells(loss: CellLoss, found: Tensor, wanted: Tensor) -> tuple[floa
 def test_the_loss_of_a_map_is_that_of_plain_loops() -> None:
     loss = CellLoss(3, 5)
     loss.mean.copy_(draw(5, seed=2))
+    loss.spread.fill_(0.3)
     found, wanted = draw(2, 3, 2, 2), draw(2, 5, 4, 4, seed=1)
     with torch.no_grad():
         value, distance = loss(found, wanted)
@@ -73,11 +75,11 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn() -> None:
     loss = ImitationLoss(model.backbone, model.backbone)
     with torch.no_grad():
         features = model.backbone(draw(2, 3, 64, 64))
-        loss.fit_means([features])
+        loss.measure([features])
         for part in loss.parts:
             assert isinstance(part, CellLoss)
-            torch.nn.init.dirac_(part.head.weight)
-            part.head.get_parameter("bias").copy_(-part.mean)
+            torch.nn.init.dirac_(part.head.weight).div_(part.spread)
+            part.head.get_parameter("bias").copy_(-part.mean / part.spread)
         value, distances = loss(features, features)
     assert loss.names == ["stride 32", "stride 16", "stride 8", "final"]
     torch.testing.assert_close(value, torch.tensor(0.0), atol=1e-4, rtol=0)
@@ -107,11 +109,29 @@ def test_no_common_level_is_a_sentence() -> None:
         ImitationLoss(make((16, 8)).backbone, make((32,)).backbone)
 
 
-def test_means_are_those_of_all_cells() -> None:
+def test_mean_and_spread_are_those_of_all_cells() -> None:
     model = make()
     loss = ImitationLoss(model.backbone, model.backbone)
     with torch.no_grad():
         seen = [model.backbone(draw(2, 3, 64, 64, seed=k)) for k in range(2)]
-    loss.fit_means(seen)
+    loss.measure(seen)
     cells = torch.cat([features.levels[1] for features in seen]).transpose(0, 1).flatten(1)
-    torch.testing.assert_close(loss.parts[1].get_buffer("mean"), cells.mean(1))
+    part = loss.parts[1]
+    torch.testing.assert_close(part.get_buffer("mean"), cells.mean(1))
+    spread = (cells - cells.mean(1, keepdim=True)).norm() / cells.numel() ** 0.5
+    torch.testing.assert_close(part.get_buffer("spread"), spread)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_the_loss_has_no_unit(unit: float) -> None:
+    """A teacher of small numbers teaches as one of large numbers does."""
+    student, teacher = make(), make(seed=1)
+    pixels = draw(2, 3, 64, 64)
+    ours, theirs = student.backbone(pixels), teacher.backbone(pixels)
+    scaled = Features(tuple(unit * level for level in theirs.levels), unit * theirs.final)
+    values = []
+    loss = ImitationLoss(student.backbone, teacher.backbone)
+    for features in (theirs, scaled):
+        loss.measure([features])
+        values.append(loss(ours, features)[0])
+    torch.testing.assert_close(values[0], values[1], rtol=1e-2, atol=0)
