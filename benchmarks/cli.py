@@ -7,6 +7,7 @@ import typer
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
+from benchmarks.report import report
 from benchmarks.training import training
 from model.errors import ParameterError, SelvedgeError
 
@@ -21,6 +22,7 @@ def verbs() -> None:
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
+app.command()(report)
 app.command()(training)
 
 

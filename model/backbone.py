@@ -19,7 +19,7 @@ from model.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from model.smallnet import SmallResNet
 
 # Names that are not timm's own.
-_OWN_NAMES = {"tiny": "test_efficientnet"}
+OWN_NAMES = {"tiny": "test_efficientnet"}
 
 
 class Features(NamedTuple):
@@ -68,7 +68,7 @@ def build_backbone(options: BackboneOptions, *, pretrained: bool = False) -> Bac
     """Create the network; `pretrained` fetches ImageNet weights through timm."""
     if options.name in _OWN_NETWORKS:
         return Backbone(_OWN_NETWORKS[options.name](), options)
-    name = _OWN_NAMES.get(options.name, options.name)
+    name = OWN_NAMES.get(options.name, options.name)
     if not timm.is_model(name):
         raise CheckpointError(
             f"timm has no network {name!r}; see `timm.list_models()` for the names it has"

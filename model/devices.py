@@ -37,7 +37,7 @@ def resolve_device(device: str = "auto") -> torch.device:
 def in_bfloat16(amp: Amp, kind: str) -> bool:
     """Whether a backbone on a device of this kind ("cpu", "cuda") trains in bfloat16.
 
-    auto: on GPUs, and on CPUs with AMX, where convolutions become two to four times faster.
+    auto: on GPUs, and on CPUs with AMX, where dense convolutions become up to four times faster.
     Elsewhere the CPU emulates it, slower than float32.
     """
     if amp == "auto":

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model.backbone import Backbone, build_backbone, input_statistics
+from model.backbone import OWN_NAMES, Backbone, build_backbone, input_statistics
 from model.checkpoint import is_checkpoint, load_checkpoint
 from model.config import ModelConfig
 from model.errors import CheckpointError
@@ -65,6 +66,10 @@ def _continue(config: ModelConfig, path: Path) -> Initialised:
 
 
 def _pretrained(config: ModelConfig) -> Backbone:
+    if not timm.is_model(OWN_NAMES.get(config.backbone.name, config.backbone.name)):
+        raise CheckpointError(
+            f"timm has no ImageNet weights of {config.backbone.name}; give a file with --init FILE"
+        )
     try:
         return build_backbone(config.backbone, pretrained=True)
     # timm and the hub's client raise a dozen unrelated classes when there is no network.

@@ -32,7 +32,8 @@ class Choices(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"]))
-            raise ParameterError(f"{name} is {first['input']!r}: {first['msg']}") from error
+            what = f"{name} is {first['input']!r}: " if name else "recipe: "
+            raise ParameterError(what + first["msg"]) from error
 
 
 class Recipe(Choices):

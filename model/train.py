@@ -31,6 +31,7 @@ from model.data.augment import (
     train_view,
 )
 from model.data.records import group_by_item
+from model.data.spec import name_without_folders
 from model.devices import in_bfloat16, resolve_device
 from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
@@ -113,7 +114,8 @@ def train(
     model.config = model.config.model_copy(update={"alpha": recipe.alpha})
     run = start_run(recipe, model.to(where), sampler.num_classes)
     run.origin = (
-        f"{words}; trained on {data.name}: {len(data.train)} photos, {len(sampler.names)} items"
+        f"{words}; trained on {name_without_folders(data.name)}: "
+        f"{len(data.train)} photos, {len(sampler.names)} items"
     )
     if resume:
         load_state(out, recipe, run)

@@ -1,5 +1,6 @@
 """How a data set is named: KIND:PATH?option=value&option=value."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,15 @@ def parse_spec(spec: str, more: Mapping[str, object]) -> tuple[str, Path | None,
     if not place and kind != "stitch":
         raise ParameterError(f"{spec!r} names no place; write {FORMS[kind]}")
     return kind, Path(place) if place else None, Options(values, kind)
+
+
+def name_without_folders(name: str) -> str:
+    """Leave out where data lies: a checkpoint goes to people whom that does not concern.
+
+    >>> name_without_folders("photos:/home/ann/closet + stitch:out/stitch, validation")
+    'photos:closet + stitch:stitch, validation'
+    """
+    return re.sub(r"(\w+):[^ ?,]*/", r"\1:", name)
 
 
 def require_folder(path: Path, hint: str) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data.records import RetrievalSet
+from model.data.spec import name_without_folders
 from model.devices import resolve_device
 from model.errors import DataError
 from model.evaluation.calibration import (
@@ -75,7 +76,7 @@ def calibrate_checkpoint(
         )
     scores, same = _best(found.hits)
     calibration = fit(scores, same)
-    update = {"calibration": calibration, "calibrated_on": name}
+    update = {"calibration": calibration, "calibrated_on": name_without_folders(name)}
     save_checkpoint(out, model, loaded.record.model_copy(update=update), half=loaded.half)
     return Calibrated(out, calibration)
 

@@ -58,3 +58,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def remount(disk: Path, option: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path_factory, monkeypatch):
+    """A stand-in for the checkpoint that comes with the program: these tests encode with fakes."""
+    path = tmp_path_factory.mktemp("shipped") / "shipped.safetensors"
+    path.write_bytes(b"shipped")
+    monkeypatch.setattr("model.shipped.SHIPPED", path)
+    return path

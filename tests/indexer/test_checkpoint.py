@@ -5,7 +5,7 @@ import pytest
 from indexer.build import build_index
 from indexer.checkpoint import CheckpointChoice
 from indexer.manifest import Manifest
-from model.errors import GalleryMismatchError, ParameterError
+from model.errors import CheckpointError, GalleryMismatchError, ParameterError
 from tests.indexer.conftest import small
 from tests.indexer.fakes import FakeEncoder
 
@@ -42,8 +42,20 @@ def test_the_checkpoint_is_copied_into_the_index(photos, checkpoint, tmp_path):
     assert (tmp_path / "index" / "checkpoint.safetensors").read_bytes() == b"weights"
 
 
-def test_without_a_choice_the_cheap_preset_is_fitted_on_the_photos(photos, tmp_path):
+def test_without_a_choice_the_shipped_checkpoint_is_used(photos, shipped, tmp_path):
     build(photos, tmp_path / "index")
+    assert (tmp_path / "index" / "checkpoint.safetensors").read_bytes() == shipped.read_bytes()
+
+
+def test_an_installation_without_it_says_so(photos, shipped, tmp_path):
+    shipped.unlink()
+    with pytest.raises(CheckpointError, match="install it again, or choose weights"):
+        build(photos, tmp_path / "index")
+    assert build(photos, tmp_path / "index", CheckpointChoice(preset="tiny")).items == 20
+
+
+def test_a_preset_without_weights_is_fitted_on_the_photos(photos, tmp_path):
+    build(photos, tmp_path / "index", CheckpointChoice(init="random"))
     text = (tmp_path / "index" / "checkpoint.safetensors").read_text()
     assert text == "mga-b0 random fitted on 20"
     assert Manifest.load(tmp_path / "index").recipe == {
@@ -74,7 +86,7 @@ def test_the_copy_in_an_index_is_the_same_checkpoint(photos, tmp_path):
 def test_another_choice_is_refused_and_may_overwrite(photos, tmp_path, choice):
     index = tmp_path / "index"
     build(photos, index)
-    with pytest.raises(GalleryMismatchError, match="preset mga-b0, init random"):
+    with pytest.raises(GalleryMismatchError, match="checkpoint"):
         build(photos, index, CheckpointChoice(**choice))
     report = build(photos, index, CheckpointChoice(**choice), overwrite=True)
     assert not report.up_to_date
@@ -107,5 +119,5 @@ def test_a_killed_fit_is_done_again(photos, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("model.fit.create_checkpoint", die)
         with pytest.raises(KeyboardInterrupt):
-            build(photos, tmp_path / "index")
-    assert build(photos, tmp_path / "index").items == 20
+            build(photos, tmp_path / "index", CheckpointChoice(preset="tiny"))
+    assert build(photos, tmp_path / "index", CheckpointChoice(preset="tiny")).items == 20

@@ -89,3 +89,18 @@ def test_a_folder_that_cannot_be_written_keeps_the_old_file(tiny: Path, tmp_path
     with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
         save_checkpoint(tmp_path / "no/such/x.safetensors", checkpoint.model, checkpoint.record)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_precision_is_half_the_size_and_survives_being_saved_again(tmp_path: Path) -> None:
+    model = initialise(get_preset("tiny")).model
+    record = Record(weights="random")
+    whole, half, again = (tmp_path / f"{name}.safetensors" for name in ("whole", "half", "again"))
+    save_checkpoint(whole, model, record)
+    first = save_checkpoint(half, model, record, half=True)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = load_checkpoint(half)
+    assert (loaded.half, load_checkpoint(whole).half) == (True, False)
+    assert loaded.fingerprint == first
+    for name, tensor in loaded.model.state_dict().items():
+        torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-3, atol=1e-3)
+    assert save_checkpoint(again, loaded.model, record, half=True) == first

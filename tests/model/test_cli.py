@@ -103,7 +103,7 @@ def test_baseline_prints_its_table_and_is_quick_the_second_time(
         (["--data", "csv:"], 2, "names no place"),
         (["--data", "csv:x?size=3"], 1, "does not exist"),
         (["--data", "folder:missing"], 1, "missing does not exist"),
-        (["--recipe", "huge"], 2, "choose one of paper, shop, quick"),
+        (["--recipe", "huge"], 2, "choose one of paper, shop, contrastive"),
         (["--preset", "huge"], 2, "there is no preset 'huge'"),
         (["--epochs", "0"], 2, "epochs is 0"),
         (["--device", "abacus"], 2, "not a device"),

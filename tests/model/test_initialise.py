@@ -75,3 +75,8 @@ def test_no_network_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(CheckpointError, match=r"cannot be fetched \(ConnectionError\)"):
         initialise(TINY, "imagenet")
+
+
+def test_a_network_that_timm_lacks_is_not_silently_random() -> None:
+    with pytest.raises(CheckpointError, match="no ImageNet weights of resnet50v2_trunk"):
+        initialise(get_preset("mga-r50"), "imagenet")

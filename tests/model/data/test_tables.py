@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from model.data import load_dataset, read_photo
+from model.data import load_dataset, load_datasets, read_photo
 from model.errors import DataError, ParameterError
 from tests.model.data.conftest import draw
 
@@ -240,3 +240,20 @@ def test_an_unknown_spec_or_option_is_refused_in_a_sentence(spec, message):
 def test_a_share_that_is_none_is_refused(folder, kind, share):
     with pytest.raises(ParameterError, match="expected a share between 0 and 1"):
         load_dataset(f"{kind}:{folder}", holdout=share)
+
+
+def test_several_sets_are_trained_on_together(folder, tmp_path_factory):
+    loose = tmp_path_factory.mktemp("loose")
+    for number in range(6):
+        draw(loose / f"{number}.png", (24, 32), 90 + number)
+    found = load_datasets([f"photos:{loose}", f"csv:{folder}"])
+    alone = [load_dataset(f"photos:{loose}"), load_dataset(f"csv:{folder}")]
+    assert len(found.train) == sum(len(each.train) for each in alone)
+    assert len(items(found.train)) == sum(len(items(each.train)) for each in alone)
+    assert found.views
+    assert found.validation == alone[0].validation
+    assert list(found.extra.values()) == [alone[1].validation]
+
+
+def test_a_single_set_stays_as_it_is(folder):
+    assert load_datasets([f"csv:{folder}"]) == load_dataset(f"csv:{folder}")
