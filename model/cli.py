@@ -78,6 +78,7 @@ def train_command(
 
     Writes OUT/checkpoint.safetensors after every epoch, OUT/log.csv, and what --resume
     needs. Held-out items are measured after each epoch; a test set is never touched.
+    With --distil, the checkpoint is written and measured once, at the end.
     """
     changes = {"preset": preset, "epochs": epochs, "seed": seed}
     learn: Callable[..., Path]
