@@ -33,6 +33,8 @@ class Record(BaseModel):
 
     weights: str
     trained_for_retrieval: bool = False
+    # The network whose maps the backbone learned to foretell, if there was one.
+    taught_by: str = ""
     metrics: dict[str, float] = {}
     # The training run, as `model.recipes.Recipe` wrote it; empty where nothing was trained.
     recipe: dict[str, Any] = {}

@@ -1,8 +1,9 @@
 """The verbs of `python -m model`; each parses, calls one function, and prints."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from model.baseline import baseline
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import load_datasets
+from model.distil import distil, load_teacher
 from model.errors import ParameterError, SelvedgeError
 from model.evaluation.cli import calibrate, evaluate
 from model.evaluation.validation import validate
-from model.recipes import RECIPES, get_recipe
+from model.recipes import DISTIL, RECIPES, get_recipe
 from model.train import Watch, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -39,7 +41,9 @@ def train_command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the state.")],
-    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "shop",
+    recipe: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; shop if not given.")
+    ] = None,
     init: Annotated[
         str,
         typer.Option(
@@ -57,20 +61,39 @@ def train_command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, typer.Option(help="Threads that load photos.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--distil",
+            metavar="TEACHER",
+            help="Learn to see as this network does, in place of a recipe: a checkpoint, or with "
+            "--teacher-preset safetensors weights or imagenet. No labels are used.",
+        ),
+    ] = None,
+    teacher_preset: Annotated[
+        str | None, typer.Option(help="Network of a teacher that is bare weights.")
+    ] = None,
 ) -> None:
     """Train a checkpoint: `python -m model train --data csv:shop.csv --out out/run`.
 
     Writes OUT/checkpoint.safetensors after every epoch, OUT/log.csv, and what --resume
     needs. Held-out items are measured after each epoch; a test set is never touched.
+    With --distil, the checkpoint is written and measured once, at the end.
     """
-    changes = {"loss": loss, "preset": preset, "epochs": epochs, "seed": seed}
-    chosen = get_recipe(recipe).changed(**changes)
+    changes = {"preset": preset, "epochs": epochs, "seed": seed}
+    learn: Callable[..., Path]
+    if teacher is not None:
+        _refuse_other_choices(recipe, loss)
+        learn = partial(distil, DISTIL.changed(**changes), load_teacher(teacher, teacher_preset))
+    elif teacher_preset is not None:
+        raise ParameterError("--teacher-preset is given without --distil TEACHER; give both")
+    else:
+        learn = partial(train, get_recipe(recipe or "shop").changed(loss=loss, **changes))
     found = load_datasets(data, seed=seed)
     for note in found.notes:
         _say(note)
     with _bar() as watch:
-        path = train(
-            chosen,
+        path = learn(
             found,
             out,
             init=init,
@@ -81,6 +104,14 @@ def train_command(
             watch=watch,
         )
     typer.echo(path)
+
+
+def _refuse_other_choices(recipe: str | None, loss: str | None) -> None:
+    if recipe is not None or loss is not None:
+        raise ParameterError(
+            "--recipe and --loss say how to learn from items, and --distil has choices of its own; "
+            "leave them out, and train the checkpoint further with --init afterwards"
+        )
 
 
 @app.command()

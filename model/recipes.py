@@ -15,13 +15,30 @@ Frozen = Literal["none", "backbone", "all"]
 Loss = Literal["identity", "triplet", "multi-granular", "contrastive"]
 
 
-class Recipe(BaseModel):
-    """One training run. `steps` are optimiser steps; an epoch sees every item once or more."""
+class Choices(BaseModel):
+    """What every kind of run chooses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     preset: str
+    seed: int = 0
+
+    def changed(self, **changes: object) -> Self:
+        """Return this recipe with the changes that are not None, checked."""
+        try:
+            given = {name: value for name, value in changes.items() if value is not None}
+            return type(self).model_validate({**self.model_dump(), **given})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            what = f"{name} is {first['input']!r}: " if name else "recipe: "
+            raise ParameterError(what + first["msg"]) from error
+
+
+class Recipe(Choices):
+    """One training run. `steps` are optimiser steps; an epoch sees every item once or more."""
+
     # The rows of the paper's Table 2: identity loss alone, with the plain triplet loss
     # on S_global, or with the multi-granular triplet loss on the fused score. contrastive:
     # each query of the batch against every item, by tokens, by level and by S_global, without
@@ -80,7 +97,6 @@ class Recipe(BaseModel):
     # auto: instance for unlabelled photos, else paper.
     augment: Literal["auto", "none", "paper", "instance", "pair"] = "auto"
     validate_every: int = Field(default=1, ge=1)
-    seed: int = 0
 
     @model_validator(mode="after")
     def _pairs_for_contrast(self) -> Self:
@@ -88,17 +104,25 @@ class Recipe(BaseModel):
             raise ValueError(f"contrastive needs batch_photos 2; found {self.batch_photos}")
         return self
 
-    def changed(self, **changes: object) -> Self:
-        """Return this recipe with the changes that are not None, checked."""
-        try:
-            given = {name: value for name, value in changes.items() if value is not None}
-            return type(self).model_validate({**self.model_dump(), **given})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            what = f"{name} is {first['input']!r}: " if name else "recipe: "
-            raise ParameterError(what + first["msg"]) from error
 
+class Distillation(Choices):
+    """One run in which a student learns to see as its teacher does, without labels."""
+
+    name: str = "distil"
+    preset: str = "mga-b0"
+    # An epoch sees one crop of every photo.
+    epochs: int = Field(default=20, ge=1)
+    batch_photos: int = Field(default=24, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_epochs: float = Field(default=0.5, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    # Pixels a side of a crop.
+    image_size: int = Field(default=192, ge=32)
+    amp: Amp = "auto"
+
+
+DISTIL = Distillation()
 
 # How the shipped checkpoint was made (docs/model-card.md): the network first, ATA's blocks after.
 _CONTRASTIVE = Recipe(

@@ -33,21 +33,21 @@ from model.data.augment import (
 from model.data.records import group_by_item
 from model.data.spec import name_without_folders
 from model.devices import in_bfloat16, resolve_device
-from model.errors import TrainingError
 from model.fit import fit, fit_norms, fit_recall
 from model.fusion import fuse
 from model.initialise import initialise
 from model.losses import IdentityLoss, softmax_loss, triplet_loss
 from model.mga import MGA
 from model.mining import find_alike
+from model.optimise import build_optimiser, descend, rate_factor, set_rate
 from model.preprocessing import Preprocessing
 from model.recipes import Frozen, Recipe
 from model.trainstate import (
     Run,
     claim_folder,
     load_state,
+    require_finite,
     save_state,
-    write_failed_batch,
     write_log,
 )
 
@@ -173,44 +173,21 @@ def _make_criterion(recipe: Recipe, model: MGA, num_items: int) -> IdentityLoss 
 
 
 def make_optimiser(recipe: Recipe, model: MGA, criterion: nn.Module) -> Optimizer:
-    """Adam over the backbone and the head, each with and without weight decay.
+    """Adam over the backbone and the head.
 
-    Biases, norms and centres are not decayed. Losses on S_global alone never reach FGA
-    and ATA: those are left out then, and keep what they started from.
+    Losses on S_global alone never reach FGA and ATA: those are left out then, and keep
+    what they started from.
     """
     backbone = list(model.backbone.named_parameters())
     head = [("neck.weight", model.neck.weight), *criterion.named_parameters()]
     if recipe.loss in ("multi-granular", "contrastive"):
         head += [*model.aggregators.named_parameters(), *model.alignment.named_parameters()]
-    groups = []
-    for named, factor in ((backbone, 1.0), (head, recipe.head_rate_factor)):
-        rate = recipe.learning_rate * factor
-        trained = [(name, p) for name, p in named if p.requires_grad]
-        for decay, decays in ((recipe.weight_decay, True), (0.0, False)):
-            chosen = [p for name, p in trained if _decays(name, p) is decays]
-            if chosen:
-                groups.append({"params": chosen, "lr": rate, "base": rate, "weight_decay": decay})
-    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(groups)
-
-
-def _decays(name: str, parameter: Tensor) -> bool:
-    return parameter.ndim > 1 and "centres" not in name
-
-
-def rate_factor(recipe: Recipe, epoch: float) -> float:
-    """Learning rate over its base at a fractional epoch: warm-up, then steps or a cosine.
-
-    >>> paper = Recipe(name="x", preset="mga-s")
-    >>> [round(rate_factor(paper, epoch), 4) for epoch in (0, 5, 10, 39, 40, 70)]
-    [0.0, 0.5, 1.0, 1.0, 0.1, 0.01]
-    """
-    if epoch < recipe.warmup_epochs:
-        return epoch / recipe.warmup_epochs
-    if recipe.schedule == "steps":
-        return recipe.decay ** sum(epoch >= milestone for milestone in recipe.milestones)
-    left = (epoch - recipe.warmup_epochs) / max(1e-9, recipe.epochs - recipe.warmup_epochs)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, left)))
+    return build_optimiser(
+        [(backbone, 1.0), (head, recipe.head_rate_factor)],
+        recipe.optimiser,
+        rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
 
 
 def _train_epoch(
@@ -221,16 +198,9 @@ def _train_epoch(
     total = 0.0
     for loaded in loader.batches(epoch):
         step = loaded.batch.step
-        factor = rate_factor(recipe, epoch + (step + 1) / len(loader))
-        for group in run.optimiser.param_groups:
-            group["lr"] = group["base"] * factor
+        set_rate(run.optimiser, rate_factor(recipe, epoch + (step + 1) / len(loader)))
         loss = train_step(recipe, run, loaded, epoch)
-        if not math.isfinite(loss):
-            path = write_failed_batch(out, loaded)
-            raise TrainingError(
-                f"the loss became {loss} at epoch {epoch + 1}, step {step + 1}; the batch is in "
-                f"{path}. Lower the learning rate, and go on from the epoch before with --resume"
-            )
+        require_finite(loss, out, loaded, epoch)
         total += loss
         if watch:
             watch(epoch, step, len(loader), loss)
@@ -244,13 +214,8 @@ def train_step(recipe: Recipe, run: Run, loaded: Loaded, epoch: int) -> float:
     items = torch.from_numpy(loaded.batch.items).to(device)
     valid = torch.from_numpy(loaded.batch.valid).to(device)
     loss = compute_loss(recipe, run, pixels, items, valid, epoch)
-    value = float(loss.detach())
+    value = descend(loss, run.optimiser, recipe.clip_norm)
     if math.isfinite(value):
-        run.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-        run.optimiser.step()
         _average(recipe, run)
     return value
 
@@ -324,7 +289,7 @@ def _average(recipe: Recipe, run: Run) -> None:
 
 def _fit(recipe: Recipe, model: MGA, data: DataSet, init: str) -> None:
     """Start centres and projections from some of the training photos."""
-    photos = _fit_photos(data)
+    photos = choose_fit_photos(data)
     if init == "random":
         fit_norms(model, photos)
     fit(model, photos, seed=recipe.seed, amp=recipe.amp)
@@ -333,12 +298,12 @@ def _fit(recipe: Recipe, model: MGA, data: DataSet, init: str) -> None:
 def _fit_recall(recipe: Recipe, run: Run, data: DataSet) -> None:
     """Fit the recall vector to the tokens as they are now; it takes no part in the losses."""
     finished = _finished(run)
-    fit_recall(finished, _fit_photos(data), seed=recipe.seed, amp=recipe.amp)
+    fit_recall(finished, choose_fit_photos(data), seed=recipe.seed, amp=recipe.amp)
     # An averaged copy takes over the buffers of the network at every step.
     run.model.recall.load_state_dict(finished.recall.state_dict())
 
 
-def _fit_photos(data: DataSet) -> list[Path]:
+def choose_fit_photos(data: DataSet) -> list[Path]:
     """Photos spread evenly over the training set."""
     step = max(1, len(data.train) // MAX_FIT_PHOTOS)
     return [photo.path for photo in data.train[::step]][:MAX_FIT_PHOTOS]

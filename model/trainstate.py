@@ -6,6 +6,7 @@ copy, and the recipe they belong to. It is replaced atomically after each epoch.
 
 import csv
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from model.contrastive import ContrastiveLoss
 from model.data import Loaded
 from model.errors import TrainingError
-from model.losses import IdentityLoss
 from model.mga import MGA
-from model.recipes import Recipe
+from model.recipes import Choices
 
 STATE, LOG, FAILED = "state.safetensors", "log.csv", "failed_batch.safetensors"
 KEY = "run"
@@ -32,7 +31,7 @@ class Run:
     """What changes from step to step; with EMA, `averaged` is what is validated and saved."""
 
     model: MGA
-    criterion: IdentityLoss | ContrastiveLoss
+    criterion: nn.Module
     optimiser: Optimizer
     averaged: MGA | None
     epoch: int = 0
@@ -52,7 +51,7 @@ def claim_folder(out: Path, *, resume: bool) -> None:
         raise _cannot_write(out, error) from error
 
 
-def save_state(out: Path, recipe: Recipe, run: Run) -> None:
+def save_state(out: Path, recipe: Choices, run: Run) -> None:
     """Write everything the next epoch depends on."""
     tensors = {"epoch": torch.tensor(run.epoch)}
     for prefix, module in _modules(run).items():
@@ -63,7 +62,7 @@ def save_state(out: Path, recipe: Recipe, run: Run) -> None:
     _write(out / STATE, tensors, {KEY: json.dumps(story)})
 
 
-def load_state(out: Path, recipe: Recipe, run: Run) -> None:
+def load_state(out: Path, recipe: Choices, run: Run) -> None:
     """Bring a run back to its last finished epoch.
 
     Raises:
@@ -73,7 +72,7 @@ def load_state(out: Path, recipe: Recipe, run: Run) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             story = json.loads((file.metadata() or {})[KEY])
-            kept = Recipe.model_validate(story["recipe"])
+            kept = _read_choices(story["recipe"], recipe)
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except FileNotFoundError as error:
         raise TrainingError(
@@ -123,6 +122,17 @@ def write_log(
         raise _cannot_write(path, error) from error
 
 
+def require_finite(loss: float, out: Path, loaded: Loaded, epoch: int) -> None:
+    """Stop a run whose loss is not a number any more, and keep the batch that broke it."""
+    if not math.isfinite(loss):
+        path = write_failed_batch(out, loaded)
+        raise TrainingError(
+            f"the loss became {loss} at epoch {epoch + 1}, step {loaded.batch.step + 1}; the "
+            f"batch is in {path}. Lower the learning rate, and go on from the epoch before "
+            "with --resume"
+        )
+
+
 def write_failed_batch(out: Path, loaded: Loaded) -> Path:
     """Keep the batch that broke a run: its pixels, items and places in the photo list."""
     batch = loaded.batch
@@ -135,8 +145,8 @@ def write_failed_batch(out: Path, loaded: Loaded) -> Path:
     return out / FAILED
 
 
-def _modules(run: Run) -> dict[str, torch.nn.Module]:
-    modules: dict[str, torch.nn.Module] = {"model": run.model, "criterion": run.criterion}
+def _modules(run: Run) -> dict[str, nn.Module]:
+    modules: dict[str, nn.Module] = {"model": run.model, "criterion": run.criterion}
     if run.averaged is not None:
         modules["averaged"] = run.averaged
     return modules
@@ -156,13 +166,20 @@ def _load_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _require_same(path: Path, kept: Recipe, recipe: Recipe) -> None:
-    before, now = kept.model_dump(), recipe.model_dump()
-    changed = [name for name in now if before[name] != now[name]]
+def _read_choices(kept: dict[str, object], recipe: Choices) -> dict[str, object]:
+    """What a run was started with; what was not yet a choice then has its default."""
+    if kept["name"] != recipe.name:
+        return kept
+    return type(recipe).model_validate(kept).model_dump()
+
+
+def _require_same(path: Path, kept: dict[str, object], recipe: Choices) -> None:
+    changed = [name for name, now in recipe.model_dump().items() if kept.get(name) != now]
     if changed:
         name = changed[0]
         raise TrainingError(
-            f"{path} belongs to a run with {name} = {before[name]}, now it is {now[name]}; "
+            f"{path} belongs to a run with {name} = {kept.get(name)}, now it is "
+            f"{getattr(recipe, name)}; "
             "resume with the same options, or start anew in another folder"
         )
 

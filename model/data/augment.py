@@ -26,6 +26,8 @@ QUERY_CLOSE_UP, QUERY_LIGHT, QUERY_FLIP = 0.65, 0.5, 0.3
 TRIM = 0.15  # of a side, at most, is cut from the shop's photo
 # A border pixel counts as shop white from here on; of the border, this share has to be.
 WHITE_FROM, WHITE_BORDER = 232, 0.6
+# A crop for distillation: its share of the photo's area, how far its sides may stretch, its light.
+CROP_AREA, CROP_STRETCH, CROP_LIGHT = (0.15, 1.0), 4 / 3, 0.4
 TURN = 15.0  # degrees
 TILT = 0.08  # of the side, by which a corner wanders
 
@@ -75,6 +77,15 @@ def item_view(image: Image.Image, preprocessing: Preprocessing, rng: np.random.G
     return _letterbox(_trim(image, rng), preprocessing.image_size, (0, 0))
 
 
+def crop_view(image: Image.Image, preprocessing: Preprocessing, rng: np.random.Generator) -> Pixels:
+    """Any part at any size, sometimes mirrored, in nearly its own light."""
+    side = preprocessing.image_size
+    part = _shrink(random_crop(image, rng), side)
+    if rng.random() < FLIP:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return _letterbox(relight(part, rng, CROP_LIGHT), side, (0, 0))
+
+
 def two_views(
     image: Image.Image, preprocessing: Preprocessing, rng: np.random.Generator
 ) -> tuple[Pixels, Pixels]:
@@ -114,6 +125,17 @@ def close_up(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     left = round(place[0] * max(0, width - size[0]))
     top = round(place[1] * max(0, height - size[1]))
     return image.crop((left, top, min(width, left + size[0]), min(height, top + size[1])))
+
+
+def random_crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cut out a part of .15 to 1 of the area, anywhere, up to 4/3 wider or higher."""
+    share = np.sqrt(rng.uniform(*CROP_AREA))
+    stretch = np.sqrt(CROP_STRETCH ** rng.uniform(-1, 1))
+    width = min(image.width, max(1, round(image.width * share * stretch)))
+    height = min(image.height, max(1, round(image.height * share / stretch)))
+    left = int(rng.integers(0, image.width - width + 1))
+    top = int(rng.integers(0, image.height - height + 1))
+    return image.crop((left, top, left + width, top + height))
 
 
 def change_background(image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -161,6 +161,32 @@ def test_mistakes_of_evaluate(
     assert sentence in err
 
 
+def test_distil_then_train_on_what_was_taught(
+    call: Call, training: list[str], shop: Path, tiny: Path, tmp_path: Path
+) -> None:
+    words = ["train", "--data", f"csv:{shop}", "--device", "cpu", "--preset", "tiny"]
+    code, out, err = call(*words, "--distil", tiny, "--epochs", 1, "--out", tmp_path / "taught")
+    assert (code, Path(out.strip())) == (0, tmp_path / "taught" / CHECKPOINT), err
+    assert call(*training, "--init", out.strip())[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--distil", "missing"], 1, "the teacher missing is not a file"),
+        (["--distil", "missing", "--epochs", "0"], 2, "epochs is 0"),
+        (["--distil", "missing", "--recipe", "shop"], 2, "--distil has choices of its own"),
+        (["--distil", "missing", "--loss", "triplet"], 2, "--distil has choices of its own"),
+        (["--teacher-preset", "tiny"], 2, "without --distil TEACHER"),
+    ],
+)
+def test_mistakes_of_distil(
+    call: Call, shop: Path, tmp_path: Path, words: list[str], code: int, sentence: str
+) -> None:
+    found, out, err = call("train", "--data", f"csv:{shop}", "--out", tmp_path / "run", *words)
+    assert (found, out, sentence in err) == (code, "", True), err
+
+
 def test_a_split_that_is_not_there_names_those_that_are(call: Call, training: list[str]) -> None:
     code, _, err = call("baseline", *training[1:], "--split", "trial")
     assert (code, "choose one of test, validation" in err) == (2, True), err

@@ -16,8 +16,9 @@ from model.data import DataSet, Photo, RetrievalSet
 from model.errors import ParameterError, TrainingError
 from model.fit import fit_recall
 from model.initialise import initialise
+from model.optimise import rate_factor
 from model.recipes import RECIPES, Recipe, get_recipe
-from model.train import compute_loss, make_optimiser, rate_factor, start_run, train
+from model.train import compute_loss, make_optimiser, start_run, train
 
 QUICK = get_recipe("quick").changed(batch_items=4, batch_photos=2, epochs=3)
 

@@ -8,11 +8,13 @@ from model.data import augment
 from model.data.augment import (
     change_background,
     close_up,
+    crop_view,
     draw_view,
     instance_view,
     item_view,
     plain_view,
     query_view,
+    random_crop,
     relight,
     train_view,
     two_views,
@@ -21,6 +23,7 @@ from model.data.augment import (
 from model.preprocessing import Preprocessing, prepare
 
 SMALL = Preprocessing(image_size=64)
+RANDOM_VIEWS = [train_view, instance_view, query_view, item_view, crop_view]
 SIZES = [(90, 60), (33, 200), (16, 16), (640, 480)]
 
 
@@ -41,7 +44,7 @@ def make_shirt():
     return image
 
 
-@pytest.mark.parametrize("view", [plain_view, train_view, instance_view, query_view, item_view])
+@pytest.mark.parametrize("view", [plain_view, *RANDOM_VIEWS])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_view_is_a_square_of_bytes(view, size):
     for seed in range(6):
@@ -49,7 +52,7 @@ def test_every_view_is_a_square_of_bytes(view, size):
         assert (pixels.shape, pixels.dtype) == ((64, 64, 3), np.uint8)
 
 
-@pytest.mark.parametrize("view", [train_view, instance_view, query_view, item_view])
+@pytest.mark.parametrize("view", RANDOM_VIEWS)
 def test_equal_seeds_give_equal_views_and_others_do_not(view):
     photo = make_photo()
     assert np.array_equal(view(photo, SMALL, rng(1)), view(photo, SMALL, rng(1)))
@@ -144,6 +147,18 @@ def test_a_warp_that_turns_nothing_changes_nothing(monkeypatch):
     photo = make_photo()
     difference = np.asarray(warp(photo, rng()), int) - np.asarray(photo, int)
     assert np.abs(difference[1:-1, 1:-1]).max() <= 1
+
+
+def test_a_random_crop_is_a_part_of_any_size_and_place():
+    rows, columns = np.mgrid[:120, :90].astype(np.uint8)  # each pixel says where it stood
+    image = Image.fromarray(np.stack((rows, columns, rows), axis=-1))
+    parts = [np.asarray(random_crop(image, rng(seed))) for seed in range(300)]
+    shares = [part.shape[0] * part.shape[1] / (120 * 90) for part in parts]
+    assert 0.13 < min(shares) < 0.2
+    assert 0.9 < max(shares) <= 1.0
+    corners = np.array([part[0, 0, :2] for part in parts])
+    assert corners.min() == 0
+    assert (corners.max(axis=0) > (55, 40)).all()
 
 
 def test_two_views_differ_and_a_drawn_view_is_never_larger_than_asked():
