@@ -83,7 +83,7 @@ def parse_spec(spec: str, more: Mapping[str, object]) -> tuple[str, Path | None,
 def name_without_folders(name: str) -> str:
     """Leave out where data lies: a checkpoint goes to people whom that does not concern.
 
-    >>> name_without_folders("photos:/home/ann/closet + stitch:out/stitch, validation")
+    >>> name_without_folders("photos:data/ann/closet + stitch:out/stitch, validation")
     'photos:closet + stitch:stitch, validation'
     """
     return re.sub(r"(\w+):[^ ?,]*/", r"\1:", name)
