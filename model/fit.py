@@ -146,7 +146,7 @@ def fit_recall(
     if chosen:
         batches = _batches(model, chosen, progress)
         joined = [
-            join_tokens(model.describe(_look(model, pixels, amp)).token_set).cpu()
+            join_tokens(model.describe(look(model, pixels, amp)).token_set).cpu()
             for pixels in batches
         ]
         model.recall.fit(torch.cat(joined), torch.Generator().manual_seed(seed))
@@ -250,7 +250,7 @@ def _sample(
     cells: list[list[Tensor]] = [[] for _ in model.aggregators]
     pooled = []
     for pixels in _batches(model, photos, progress):
-        features = _look(model, pixels, amp)
+        features = look(model, pixels, amp)
         pooled.append(model.pool(features.final))
         for drawn, level in zip(cells, features.levels, strict=True):
             grid = level.flatten(2).mT  # (B, N, C)
@@ -260,8 +260,8 @@ def _sample(
     return Sample([torch.cat(drawn) for drawn in cells], torch.cat(pooled))
 
 
-def _look(model: MGA, pixels: Tensor, amp: Amp) -> Features:
-    """Maps in float32, however the backbone computes them."""
+def look(model: MGA, pixels: Tensor, amp: Amp) -> Features:
+    """Maps of normalised (B, 3, H, W) pixels, in float32 however the backbone computes them."""
     device = pixels.device.type
     with torch.autocast(device, torch.bfloat16, enabled=in_bfloat16(amp, device)):
         features: Features = model.backbone(pixels)
@@ -270,7 +270,7 @@ def _look(model: MGA, pixels: Tensor, amp: Amp) -> Features:
 
 def _encode(model: MGA, photos: Sequence[Path], amp: Amp) -> ImageFeatures:
     batches = _batches(model, photos, None)
-    encoded = [model.describe(_look(model, pixels, amp)) for pixels in batches]
+    encoded = [model.describe(look(model, pixels, amp)) for pixels in batches]
     return ImageFeatures(*(torch.cat(parts) for parts in zip(*encoded, strict=True)))
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from model.data.reading import read_photo
 from model.data.records import Photo
-from model.devices import in_bfloat16
+from model.devices import Amp
+from model.fit import look
 from model.mga import MGA
 from model.preprocessing import Preprocessing, prepare
 
@@ -24,7 +25,12 @@ BATCH = 32
 
 @torch.inference_mode()
 def find_alike(
-    model: MGA, photos: Sequence[Photo], count: int = 16, workers: int = 2
+    model: MGA,
+    photos: Sequence[Photo],
+    count: int = 16,
+    *,
+    amp: Amp = "off",
+    workers: int = 2,
 ) -> NDArray[np.int64]:
     """Name each photo's most similar others by the recall vector, nearest first: (I, count).
 
@@ -32,9 +38,10 @@ def find_alike(
         model: in eval mode; its recall vector is fitted.
         photos: one of each item.
         count: how many; fewer when there are fewer photos.
+        amp: whether the backbone runs in bfloat16, as in training.
         workers: threads that load photos.
     """
-    vectors = _encode(model, photos, workers)  # (I, R)
+    vectors = _encode(model, photos, amp, workers)  # (I, R)
     count = min(count, len(vectors) - 1)
     found = []
     for start in range(0, len(vectors), BATCH):
@@ -45,19 +52,14 @@ def find_alike(
     return alike
 
 
-def _encode(model: MGA, photos: Sequence[Photo], workers: int) -> torch.Tensor:
+def _encode(model: MGA, photos: Sequence[Photo], amp: Amp, workers: int) -> torch.Tensor:
     side = model.config.preprocessing.model_copy(update={"image_size": IMAGE_SIZE})
-    device = model.mean.device
     encoded, rest = [], iter(photos)
     with ThreadPoolExecutor(workers, thread_name_prefix="mining") as pool:
         while batch := list(islice(rest, BATCH)):
             pixels = np.stack(list(pool.map(lambda photo: _load(photo, side), batch)))
-            normalised = model.normalise(torch.from_numpy(pixels).to(device))
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=in_bfloat16("auto", device.type)
-            ):
-                features = model.backbone(normalised)
-            encoded.append(model.recall_vector(model.describe(features)))
+            normalised = model.normalise(torch.from_numpy(pixels).to(model.mean.device))
+            encoded.append(model.recall_vector(model.describe(look(model, normalised, amp))))
     return torch.cat(encoded)
 
 

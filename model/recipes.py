@@ -124,7 +124,7 @@ class Distillation(Choices):
 
 DISTIL = Distillation()
 
-# How the shipped checkpoint was made (docs/model-card.md): the network first, ATA's blocks after.
+# How the shipped checkpoint was made (docs/model-card.md). `alignment` may follow it.
 _CONTRASTIVE = Recipe(
     name="contrastive",
     preset="mga-r50",

@@ -97,7 +97,7 @@ def train(
     where = resolve_device(device)
     claim_folder(out, resume=resume)
     model, words, complete = initialise(get_preset(recipe.preset), init, recipe.seed)
-    # Convolutions of half precision are fastest in this order; results do not depend on it.
+    # The order that convolutions of half precision prefer; last bits may depend on it.
     model.backbone.to(memory_format=torch.channels_last)
     if recipe.fit_centres and not complete and not resume:
         _fit(recipe, model, data, init)
@@ -262,7 +262,7 @@ def _find_alike(
         return None
     if not path.exists():
         photos = [group[0] for group in group_by_item(data.train).values()]
-        np.save(path, find_alike(model, photos, workers=workers))
+        np.save(path, find_alike(model, photos, amp=recipe.amp, workers=workers))
     alike: NDArray[np.int64] = np.load(path, allow_pickle=False)
     return alike
 

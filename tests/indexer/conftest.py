@@ -5,11 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from indexer.build import BuildOptions, build_gallery
+from indexer.engine import SearchEngine
 from indexer.gallery import EmbeddedGallery
+from tests.indexer.aligner import Aligner
 from tests.indexer.fakes import FakeEncoder, draw_photos
 
 
@@ -67,3 +70,15 @@ def shipped(tmp_path_factory, monkeypatch):
     path.write_bytes(b"shipped")
     monkeypatch.setattr("model.shipped.SHIPPED", path)
     return path
+
+
+@pytest.fixture
+def engine(index: Path) -> Any:
+    engine = SearchEngine(EmbeddedGallery.open(index), Aligner())  # type: ignore[arg-type]
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def photo(photos: Path) -> bytes:
+    return (photos / "part1/0007.jpg").read_bytes()

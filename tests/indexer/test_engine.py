@@ -7,17 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 
 from indexer.build import build_gallery
 from indexer.engine import SearchEngine, open_engine
 from indexer.gallery import EmbeddedGallery
 from indexer.requests import SearchRequest
 from indexer.results import SearchResult
-from model.alignment import TokenSet
 from model.checkpoint import load_checkpoint, save_checkpoint
-from model.config import get_preset
 from model.errors import (
     GalleryEmptyError,
     GalleryMismatchError,
@@ -28,38 +24,9 @@ from model.errors import (
 from model.evaluation.calibration import Calibration
 from model.fit import create_checkpoint
 from model.fusion import fuse
-from tests import reference
+from tests.indexer.aligner import Aligner
 from tests.indexer.conftest import small
-from tests.indexer.fakes import FakeEncoder, draw_photo
-
-
-class Aligner(FakeEncoder):
-    """S_token = minus the global order: the last candidate of stage one is the best."""
-
-    config = get_preset("tiny").model_copy(update={"alpha": 0.5})
-    global_dim = 4
-    calibration: Calibration | None = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aligned = 0
-
-    def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
-        self.aligned += candidates.tokens.shape[1]
-        distance = (candidates.tokens - query.tokens.unsqueeze(1)).square().sum((-3, -2, -1))
-        return torch.tanh(distance).numpy()
-
-
-@pytest.fixture
-def engine(index: Path) -> Any:
-    engine = SearchEngine(EmbeddedGallery.open(index), Aligner())  # type: ignore[arg-type]
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def photo(photos: Path) -> bytes:
-    return (photos / "part1/0007.jpg").read_bytes()
+from tests.indexer.fakes import draw_photo
 
 
 def ids(result: SearchResult) -> list[str]:
@@ -343,68 +310,6 @@ def test_grouping_with_another_recall_vector_aligns_no_candidate_twice(
     hits = engine.search(photo, SearchRequest(k=3, candidates=2, group_by="product")).hits
     assert engine._encoder.aligned == 18  # type: ignore[attr-defined]
     assert {hit.item.product_id for hit in hits} == {"0", "1"}
-
-
-@pytest.fixture
-def sure(engine: SearchEngine, monkeypatch: pytest.MonkeyPatch) -> SearchEngine:
-    """An engine whose checkpoint is calibrated: a fused score of 0.7 is as good as not."""
-    monkeypatch.setattr(Aligner, "calibration", Calibration(slope=20.0, intercept=-14.0))
-    return engine
-
-
-def test_confidence_is_the_calibrated_fused_score(sure: SearchEngine, photo: bytes) -> None:
-    for hit in sure.search(photo, SearchRequest(k=20)).hits:
-        expected = reference.confidence(hit.scores.fused, 20.0, -14.0)
-        assert hit.confidence == pytest.approx(expected, abs=1e-5)
-
-
-def test_without_a_calibration_or_at_another_alpha_confidence_is_not_known(
-    engine: SearchEngine, photo: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert {hit.confidence for hit in engine.search(photo).hits} == {None}
-    monkeypatch.setattr(Aligner, "calibration", Calibration(slope=20.0, intercept=-14.0))
-    assert {hit.confidence for hit in engine.search(photo, SearchRequest(alpha=0.4)).hits} == {None}
-
-
-@pytest.mark.parametrize("group_by", ["item", "product"])
-def test_hits_below_min_confidence_are_left_out_and_the_others_keep_their_rank(
-    sure: SearchEngine, photo: bytes, group_by: Any
-) -> None:
-    every = sure.search(photo, SearchRequest(k=20, group_by=group_by)).hits
-    least = every[6].confidence
-    assert least is not None
-    found = sure.search(photo, SearchRequest(k=20, group_by=group_by, min_confidence=least))
-    assert found.hits == [hit for hit in every if (hit.confidence or 0) >= least]
-    assert 7 <= len(found.hits) < 20
-    assert not found.no_confident_match
-
-
-def test_no_confident_match_is_said(sure: SearchEngine, photo: bytes) -> None:
-    found = sure.search(photo, SearchRequest(min_confidence=1.0))
-    assert (found.hits, found.no_confident_match) == ([], True)
-    assert not sure.search(photo).no_confident_match
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"min_confidence": 1.5}, "min_confidence is 1.5; expected a number from 0 to 1"),
-        ({"min_confidence": float("nan")}, "min_confidence is nan"),
-        ({"min_confidence": 0.5, "alpha": 0.4}, "calibrated at 0.5; leave one of the two out"),
-    ],
-)
-def test_a_min_confidence_that_means_nothing_is_refused(
-    sure: SearchEngine, photo: bytes, options: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ParameterError, match=words):
-        sure.search(photo, SearchRequest(**options))
-
-
-def test_min_confidence_without_a_calibration_says_how_to_get_one(
-    engine: SearchEngine, photo: bytes
-) -> None:
-    with pytest.raises(ParameterError, match=r"no calibration; .*python -m model calibrate"):
-        engine.search(photo, SearchRequest(min_confidence=0.5))
 
 
 def test_a_calibrated_copy_of_the_checkpoint_opens_the_index(tiny: Path) -> None:

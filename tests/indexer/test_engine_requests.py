@@ -17,9 +17,10 @@ from indexer.requests import QueryPhoto, SearchRequest
 from indexer.results import SearchResult
 from model.errors import ParameterError
 from model.evaluation.calibration import Calibration
+from tests.indexer.aligner import Aligner
 from tests.indexer.conftest import small
 from tests.indexer.fakes import draw_photo
-from tests.indexer.test_engine import Aligner, Granular, ids
+from tests.indexer.test_engine import Granular, ids
 
 COUNT = 60
 CATEGORIES = ("coat", "dress", "skirt")
