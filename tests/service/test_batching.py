@@ -194,7 +194,10 @@ def wait_until_refused(queue: BatchQueue[int, int]) -> Refused:
 
 
 def test_a_queue_that_was_never_used_closes() -> None:
-    BatchQueue(Owner(), BatchPolicy()).close()
+    queue = BatchQueue(Owner(), BatchPolicy())
+    queue.close()
+    with pytest.raises(Refused):
+        queue.submit(1)
 
 
 def test_batches_waits_and_drops_are_reported(owner: Owner) -> None:

@@ -65,6 +65,7 @@ def test_the_keyboard_shows_the_regions(searched: Browser) -> None:
     searched.press(TAB)
     searched.press(TAB)
     searched.find(".card:nth-child(2) .regions ellipse")
+    assert searched.count(".card:nth-child(2) .regions ellipse") > 0
 
 
 def test_a_tapped_hit_says_why_in_words(searched: Browser) -> None:
@@ -106,3 +107,4 @@ def test_a_hit_without_regions_says_so(searched: Browser, monkeypatch: pytest.Mo
     searched.wait(
         "return document.querySelector('#detail-words').textContent.includes('no matched')"
     )
+    assert searched.count("#detail-pairs li") == 0

@@ -69,6 +69,7 @@ def test_a_link_to_a_forgotten_photo_asks_for_it(
 def test_settings_without_a_photo_wait_for_one(browser: Browser, page: str) -> None:
     browser.open(f"{page}/?alpha=0.75")
     browser.wait("return document.querySelector('#status').textContent.includes('give the photo')")
+    assert browser.count(".card h3") == 0
 
 
 def test_back_returns_to_the_search_before(browser: Browser, page: str) -> None:
@@ -82,6 +83,7 @@ def test_back_returns_to_the_search_before(browser: Browser, page: str) -> None:
     browser.run("history.back()")
     browser.wait("return document.querySelector('#query-name').textContent.includes('garment-04')")
     browser.wait("return location.search === '?item=garment-04.jpg'")
+    assert "garment-04" in browser.text("#query-name")
 
 
 @pytest.fixture
