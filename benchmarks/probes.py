@@ -6,7 +6,7 @@ Q queries, G gallery items, L levels.
 import csv
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
@@ -23,7 +23,7 @@ from model.alignment import TokenAlignment, TokenSet
 from model.checkpoint import load_checkpoint
 from model.encoder import Encoded, Encoder
 from model.errors import ParameterError
-from model.evaluation.embedding import Embedded, recall_vectors
+from model.evaluation.embedding import Embedded, recall_vectors, use_global
 from model.evaluation.metrics import bootstrap_interval, paired_interval
 from model.fit import create_checkpoint
 from model.fusion import fuse
@@ -35,13 +35,13 @@ Found = NDArray[np.bool_]
 BATCH = 8
 KS = (1, 10, 100)
 # Weights of the global cosine in a joint recall vector.
+ASIDE = ("product_id", "color", "view")
 JOINT = (0.1, 0.3, 0.5, 0.7)
 
 
 class Asked(NamedTuple):
-    """One kind of query: which photos ask, and what is right among the gallery: (Q, G)."""
+    """One kind of query: what is right among the gallery (Q, G), and each query's product."""
 
-    places: NDArray[np.int64]
     relevant: Found
     products: list[str]
 
@@ -62,6 +62,13 @@ def probes(
     preset: Annotated[str, typer.Option()] = "mga-r50",
     num_fit: Annotated[int, typer.Option(help="Photos to fit on.")] = 250,
     seed: Annotated[int, typer.Option()] = 0,
+    aside: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with product_id, color, view: measure also without these queries, such as "
+            "those whose label and photo disagree."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON, too.")] = None,
 ) -> None:
     """Search product photos, print R@k of product and colour with 95 % intervals.
@@ -77,11 +84,18 @@ def probes(
         model = load_checkpoint(path).model
         encoder = Encoder.from_checkpoint(path)
     rows = [row for row in _read(photos) if row["view"] in ("main", "back", "alt")]
-    encoded = _encode(encoder, [photos / row["image"] for row in rows])
-    figures = measure(rows, encoded, model)
+    queries, items = _encode(encoder, photos, rows)
+    figures = measure(rows, queries, items, model)
     _print(figures)
+    story: dict[str, Any] = {
+        "checkpoint": encoder.fingerprint, "weights": encoder.weights, "figures": figures,
+    }  # fmt: skip
+    if aside:
+        left, kept = leave_out(rows, _read_aside(aside))
+        found = measure(left, queries.take(kept), items, model)
+        story["without"] = {"file": aside.name, "figures": found}
+        _print(found, f"Without the queries of {aside.name}")
     if out:
-        story = {"checkpoint": encoder.fingerprint, "weights": encoder.weights, "figures": figures}
         out.write_text(json.dumps(story, indent=2) + "\n")
 
 
@@ -97,20 +111,26 @@ def _make(
     return path
 
 
-def measure(rows: list[dict[str, str]], encoded: Encoded, model: MGA) -> dict[str, Any]:
-    """R@k with intervals, by name of the scores and kind of query; and gains over global."""
-    sku = np.array([f"{row['product_id']} {row['color']}" for row in rows])
-    view = np.array([row["view"] for row in rows])
-    main = np.flatnonzero(view == "main")
+def measure(
+    rows: list[dict[str, str]], queries: Embedded, items: Embedded, model: MGA
+) -> dict[str, Any]:
+    """R@k with intervals, by name of the scores and kind of query; and gains over global.
+
+    `items` are the rows with view "main", `queries` the others, both in their order.
+    """
+    main, others = _split(rows)
+    right = np.array([_sku(row) for row in main])
     figures: dict[str, Any] = {}
     for name in ("back", "alt"):
-        places = np.flatnonzero(view == name)
-        products = [rows[place]["product_id"] for place in places]
-        asked = Asked(places, sku[places][:, None] == sku[main][None], products)
+        places = np.array([i for i, row in enumerate(others) if row["view"] == name])
+        asking = [others[place] for place in places]
+        relevant = np.array([_sku(row) for row in asking])[:, None] == right[None]
+        asked = Asked(relevant, [row["product_id"] for row in asking])
+        some = queries.take(places)
         scores = {
-            **score_all(_as_stored(encoded), places, main, model),
-            "fused, fp32 tokens": score_all(encoded, places, main, model)["fused"],
-            **score_recall(encoded, places, main, model),
+            **score_all(_as_stored(some), _as_stored(items), model),
+            "fused, fp32 tokens": score_all(some, items, model)["fused"],
+            **score_recall(some, items, model),
         }
         figures[name] = _summarise(scores, asked)
     return figures
@@ -133,11 +153,11 @@ def _summarise(scores: Mapping[str, Scores], asked: Asked) -> dict[str, Any]:
     }
     fused, whole = found["fused"][1], found["global"][1]
     gain = [float((fused - whole).mean()), *paired_interval(fused, whole, asked.products)]
-    return {"queries": len(asked.places), "rows": rows, "gain R@1": [round(x, 4) for x in gain]}
+    return {"queries": len(asked.products), "rows": rows, "gain R@1": [round(x, 4) for x in gain]}
 
 
-def _print(figures: Mapping[str, Any]) -> None:
-    table = Table("scores", *(f"{name} R@{k}" for name in figures for k in KS))
+def _print(figures: Mapping[str, Any], title: str | None = None) -> None:
+    table = Table("scores", *(f"{name} R@{k}" for name in figures for k in KS), title=title)
     for row in figures["back"]["rows"]:
         cells = (figures[name]["rows"][row][f"R@{k}"] for name in figures for k in KS)
         table.add_row(row, *(f"{value:.3f} [{low:.2f}, {high:.2f}]" for value, low, high in cells))
@@ -152,14 +172,12 @@ def _print(figures: Mapping[str, Any]) -> None:
         )
 
 
-def score_all(
-    encoded: Encoded, queries: NDArray[np.int64], gallery: NDArray[np.int64], model: MGA
-) -> dict[str, Scores]:
+def score_all(queries: Embedded, items: Embedded, model: MGA) -> dict[str, Scores]:
     """Score (Q, G) of every query with every gallery item: global, each level, all, fused."""
     alignment = model.alignment
     weight = alignment.level_weight.numpy()
-    levels = _align_all(encoded, queries, gallery, alignment)  # (Q, G, L)
-    scores = {"global": encoded.global_feature[queries] @ encoded.global_feature[gallery].T}
+    levels = _align_all(queries, items, alignment)  # (Q, G, L)
+    scores = {"global": use_global(queries) @ items.global_feature.T}
     every = tuple(range(levels.shape[-1]))
     for chosen in [*((level,) for level in every), every]:
         name = "tokens, level " + " + ".join(str(level + 1) for level in chosen)
@@ -169,21 +187,17 @@ def score_all(
     if alignment.has_stage_one():
         joint, refine = alignment.joint, alignment.refine
         alignment.joint, alignment.refine = torch.nn.ModuleList(), torch.nn.ModuleList()
-        bare = _align_all(encoded, queries, gallery, alignment) @ weight[: len(every)]
+        bare = _align_all(queries, items, alignment) @ weight[: len(every)]
         alignment.joint, alignment.refine = joint, refine
         scores["fused, without ATA's blocks"] = fuse(scores["global"], bare, model.config.alpha)
     return scores
 
 
-def score_recall(
-    encoded: Encoded, queries: NDArray[np.int64], gallery: NDArray[np.int64], model: MGA
-) -> dict[str, Scores]:
+def score_recall(queries: Embedded, items: Embedded, model: MGA) -> dict[str, Scores]:
     """Score (Q, G) by the vectors of stage one: granular, and joint with several weights."""
-    embedded = Embedded(encoded.global_feature, encoded.tokens, encoded.mass)
-    asked, kept = embedded.take(queries), embedded.take(gallery)
     vectors = recall_vectors(model)
     whole, granular = (
-        vectors[name](asked) @ vectors[name](kept).T for name in ("global", "granular")
+        vectors[name](queries) @ vectors[name](items).T for name in ("global", "granular")
     )
     joint = {f"recall, joint, {w} global": w * whole + (1 - w) * granular for w in JOINT}
     return {"recall, granular": granular, **joint}
@@ -204,32 +218,77 @@ def found_at(scores: Scores, relevant: Found, k: int) -> Found:
 
 
 @torch.inference_mode()
-def _align_all(
-    encoded: Encoded,
-    queries: NDArray[np.int64],
-    gallery: NDArray[np.int64],
-    alignment: TokenAlignment,
-) -> Scores:
+def _align_all(queries: Embedded, items: Embedded, alignment: TokenAlignment) -> Scores:
     """Score every query with every gallery item, a level each: (Q, G, L)."""
-    tokens, mass = encoded.token_set
-    items = alignment.prepare(TokenSet(tokens[gallery][None], mass[gallery][None]))
+    found = alignment.prepare(TokenSet(*(x[None] for x in items.token_set)))
+    asked = queries.each_scale()
     rows = []
-    for query in queries:
-        one = alignment.prepare(TokenSet(tokens[[query]], mass[[query]]))
-        rows.append(alignment.level_scores(one, items))
-    return torch.cat(rows).numpy()
+    for place in range(len(asked.mass)):
+        one = alignment.prepare(asked.take(slice(place, place + 1)).token_set)
+        rows.append(alignment.level_scores(one, found))
+    return queries.average(torch.cat(rows).numpy())
 
 
-def _encode(encoder: Encoder, files: Sequence[Path]) -> Encoded:
-    parts = []
-    for start in range(0, len(files), BATCH):
-        prepared = [encoder.prepare(read_image(file)) for file in files[start : start + BATCH]]
-        parts.append(encoder.encode(prepared))
-    return Encoded(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+def _encode(
+    encoder: Encoder, folder: Path, rows: list[dict[str, str]]
+) -> tuple[Embedded, Embedded]:
+    """Queries at the checkpoint's scales, and gallery items."""
+    main, others = ([folder / row["image"] for row in part] for part in _split(rows))
+    queries, items = [], []
+    for start in range(0, len(others), BATCH):
+        photos = [encoder.prepare_query(read_image(x)) for x in others[start : start + BATCH]]
+        queries += [_keep(each) for each in encoder.encode_queries(photos)]
+    for start in range(0, len(main), BATCH):
+        prepared = [encoder.prepare(read_image(x)) for x in main[start : start + BATCH]]
+        items.append(_keep(encoder.encode(prepared)))
+    return (
+        Embedded(*(np.stack(part) for part in zip(*queries, strict=True))),
+        Embedded(*(np.concatenate(part) for part in zip(*items, strict=True))),
+    )
 
 
-def _as_stored(encoded: Encoded) -> Encoded:
-    return encoded._replace(tokens=unpack_tokens(*pack_tokens(encoded.tokens)))
+def _keep(encoded: Encoded) -> Embedded:
+    return Embedded(encoded.global_feature, encoded.tokens, encoded.mass)
+
+
+def _as_stored(embedded: Embedded) -> Embedded:
+    return embedded._replace(tokens=unpack_tokens(*pack_tokens(embedded.tokens)))
+
+
+def _split(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The gallery, and all queries."""
+    main = [row for row in rows if row["view"] == "main"]
+    return main, [row for row in rows if row["view"] != "main"]
+
+
+def leave_out(
+    rows: list[dict[str, str]], aside: set[tuple[str, ...]]
+) -> tuple[list[dict[str, str]], NDArray[np.int64]]:
+    """Rows without the queries to set aside; and the places, among all queries, of those kept."""
+    main, others = _split(rows)
+    kept = [place for place, row in enumerate(others) if _name(row) not in aside]
+    if len(others) - len(kept) != len(aside):
+        raise ParameterError(
+            f"{len(aside)} queries are to be set aside, {len(others) - len(kept)} of them are "
+            "among the photos; expected all: is this list of these photos?"
+        )
+    return [*main, *(others[place] for place in kept)], np.array(kept, dtype=np.int64)
+
+
+def _read_aside(path: Path) -> set[tuple[str, ...]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not set(ASIDE) <= set(rows[0]):
+        raise ParameterError(f"{path} has no rows with the columns {', '.join(ASIDE)}")
+    return {_name(row) for row in rows}
+
+
+def _name(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[column] for column in ASIDE)
+
+
+def _sku(row: dict[str, str]) -> str:
+    return f"{row['product_id']} {row['color']}"
 
 
 def _read(folder: Path) -> list[dict[str, str]]:

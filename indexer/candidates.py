@@ -1,6 +1,7 @@
 """The candidates of one search: recalled in blocks, each block re-ranked on its own.
 
-P photos of one garment (usually one), R width of the recall vector, n candidates.
+P photos of one garment (usually one), each at S scales, R width of the recall vector,
+n candidates.
 
 Blocks make paging possible: what a later page needs never changes the order of an
 earlier one. The first block holds `candidates` items, and a usual search ends in it.
@@ -39,6 +40,7 @@ class Candidates:
     Several photos: an item is a candidate when any photo recalls it, and its scores are the
     means over the photos. The mean asks an item to agree with every view, where a maximum
     would let one lucky likeness win; and it keeps the shares of an explanation exact.
+    The scales of one photo are averaged in the same way, but recall together (Eq. 9a).
     """
 
     def __init__(
@@ -61,7 +63,8 @@ class Candidates:
         """Block b holds what is among the first edges[b] of any photo, and in no block before."""
         count = edges[-1]
         with self._timer.stage("recall"):
-            vectors = np.concatenate([photo.recall for photo in self._photos])  # (P, R)
+            # A mean of inner products is the inner product with the mean.
+            vectors = np.stack([photo.recall.mean(0) for photo in self._photos])  # (P, R)
             found = self._gallery.recall(vectors, count, self._selection)
             whole, place = found[0], np.arange(len(found[0].rows))
             if len(found) > 1:
@@ -119,7 +122,7 @@ class Candidates:
             candidates = to_token_set(block)
         with self._timer.stage("align"):
             aligned = [
-                self._encoder.align(photo.token_set, candidates)[0] for photo in self._photos
+                self._encoder.align(photo.token_set, candidates).mean(0) for photo in self._photos
             ]
             return np.stack((self._compare(block, found.scores), np.mean(aligned, axis=0)))
 
@@ -127,6 +130,6 @@ class Candidates:
         """Global scores: those of recall, where it compares the global feature."""
         if block.global_feature is None:
             return recalled
-        queries = np.concatenate([photo.global_feature for photo in self._photos])
+        queries = np.stack([photo.global_feature.mean(0) for photo in self._photos])
         scores: NDArray[np.float32] = np.clip(block.global_feature @ queries.T, -1, 1).mean(1)
         return scores

@@ -113,18 +113,17 @@ class SearchEngine:
         """
         whole = decode_image(photo.image, max_pixels=self._max_pixels)
         cut, box = crop_image(whole, photo.box)
-        return PreparedPhoto(self._encoder.prepare(cut), box)
+        return PreparedPhoto(self._encoder.prepare_query(cut), box)
 
     def encode_prepared(self, photos: Sequence[PreparedPhoto]) -> list[Encoded]:
-        """Encode photos in one pass, in their order: one Encoded (B = 1) each.
+        """Encode photos together, in their order: for each an Encoded with a row a scale.
 
         Geometry is in fractions of the whole upright photo.
         """
-        encoded = self._encoder.encode([photo.pixels for photo in photos])
-        each = [Encoded(*(x[i : i + 1] for x in encoded)) for i in range(len(photos))]
+        encoded = self._encoder.encode_queries([photo.pixels for photo in photos])
         return [
             one._replace(geometry=crop_to_photo(one.geometry, photo.box))
-            for one, photo in zip(each, photos, strict=True)
+            for one, photo in zip(encoded, photos, strict=True)
         ]
 
     def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:

@@ -1,11 +1,11 @@
 """Why a hit: token pairs with the largest shares of S_token, as regions of both photos.
 
-K hits, L levels, M tokens a level.
+K hits, L levels, M tokens a level; V views: each photo of the query at each of its scales.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,19 +22,24 @@ DEVIATIONS = 2.0
 def explain_hits(
     encoder: Any, photos: Sequence[Encoded], hits: Sequence[Encoded], count: int
 ) -> list[Explanation]:
-    """Take each hit's token score, the mean over the query's photos, apart into region pairs."""
+    """Take each hit's token score, the mean over the query's views, apart into region pairs."""
     if not hits:
         return []
     tokens, mass = (
         torch.from_numpy(np.stack([getattr(hit, name)[0] for hit in hits]))[None]
         for name in ("tokens", "mass")
     )
-    found = [encoder.explain(photo.token_set, TokenSet(tokens, mass)) for photo in photos]
-    share = np.stack([each.share for each in found], axis=1) / len(photos)  # (K, P, L, M, M)
+    views = [
+        _View(number, Encoded(*(part[row : row + 1] for part in photo)))
+        for number, photo in enumerate(photos)
+        for row in range(len(photo.mass))
+    ]
+    found = [encoder.explain(view.encoded.token_set, TokenSet(tokens, mass)) for view in views]
+    share = np.stack([each.share for each in found], axis=1) / len(views)  # (K, V, L, M, M)
     similarity = np.stack([each.similarity for each in found], axis=1)
     constant = np.mean([each.constant for each in found], axis=0)
     return [
-        _explain(photos, hit, share[k], similarity[k], float(constant[k]), count)
+        _explain(views, hit, share[k], similarity[k], float(constant[k]), count)
         for k, hit in enumerate(hits)
     ]
 
@@ -66,25 +71,32 @@ def crop_to_photo(
     return moved
 
 
+class _View(NamedTuple):
+    """One scale of a photo of the query."""
+
+    photo: int
+    encoded: Encoded
+
+
 def _explain(
-    photos: Sequence[Encoded],
+    views: Sequence[_View],
     hit: Encoded,
     share: NDArray[np.float32],
     similarity: NDArray[np.float32],
     constant: float,
     count: int,
 ) -> Explanation:
-    """One hit: (P, L, M, M) shares and similarities to its largest pairs."""
+    """One hit: (V, L, M, M) shares and similarities to its largest pairs."""
     # Pairs that add nothing, padding among them, explain nothing.
     best = [at for at in np.argsort(-share, axis=None, kind="stable")[:count] if share.flat[at] > 0]
     pairs = []
     for at in best:
-        photo, level, i, j = (int(part) for part in np.unravel_index(at, share.shape))
+        view, level, i, j = (int(part) for part in np.unravel_index(at, share.shape))
         pairs.append(
             RegionPair(
-                photo=photo,
+                photo=views[view].photo,
                 level=level,
-                query=to_ellipse(photos[photo].geometry[0, level, i]),
+                query=to_ellipse(views[view].encoded.geometry[0, level, i]),
                 item=to_ellipse(hit.geometry[0, level, j]),
                 similarity=float(similarity.flat[at]),
                 share=float(share.flat[at]),

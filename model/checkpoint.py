@@ -130,8 +130,8 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
-    """Hash (64 hex digits) of everything that changes results."""
-    facts = config.model_dump(mode="json")
+    """Hash (64 hex digits) of everything that a gallery's content depends on."""
+    facts = config.model_dump(mode="json", exclude={"query_scales"})
     if config.recall.vector == "global":
         # Changes nothing, and checkpoints from before this option keep their fingerprint.
         del facts["recall"]

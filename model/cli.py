@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model.baseline import baseline
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.config import with_query_scales
 from model.data import load_datasets
 from model.distil import distil, load_teacher
 from model.errors import ParameterError, SelvedgeError
@@ -118,9 +119,21 @@ def _refuse_other_choices(recipe: str | None, loss: str | None) -> None:
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, as training writes it.")],
     out: Annotated[Path, typer.Argument(help="The file to write.")],
+    query_scale: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Encode query photos at this fraction of the image size; repeatable: at each of "
+            "them. The checkpoint's own when not given."
+        ),
+    ] = None,
 ) -> None:
-    """Write a checkpoint in half precision, for serving: half the size."""
+    """Write a checkpoint in half precision, for serving: half the size.
+
+    Other query scales leave the fingerprint, and so galleries, as they are.
+    """
     loaded = load_checkpoint(checkpoint)
+    if query_scale:
+        loaded.model.config = with_query_scales(loaded.model.config, query_scale)
     fingerprint = save_checkpoint(out, loaded.model, loaded.record, half=True)
     megabytes = out.stat().st_size / 1e6
     typer.echo(f"{out}: {megabytes:.1f} MB, fingerprint {fingerprint[:12]}")

@@ -4,9 +4,10 @@ Rows mentioned here are the papers' ambiguities as numbered in
 docs/math.md, section 9. The defaults are the recommended readings.
 """
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import ParameterError
 from model.preprocessing import Preprocessing
@@ -106,12 +107,23 @@ class ModelConfig(_Frozen):
     preprocessing: Preprocessing = Preprocessing()
     # Weight of S_global in the fused score, used when a search does not give its own.
     alpha: float = Field(default=0.5, ge=0, le=1)
+    # A query photo is encoded at these fractions of image_size, and scores are means over
+    # them: what fills a close-up is small in a photo of the whole garment (eq. 9a).
+    query_scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, max_length=4)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         width, heads = self.aggregator.token_dim, self.alignment.num_heads
         if width % heads:
             raise ValueError(f"token_dim {width} is not a multiple of num_heads {heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _scales_are_fractions(self) -> Self:
+        if not all(0 < scale <= 1 for scale in self.query_scales):
+            raise ValueError(
+                f"query_scales must be above 0 and at most 1; found {self.query_scales}"
+            )
         return self
 
     @property
@@ -147,12 +159,23 @@ def _fine(
     )
 
 
+def with_query_scales(config: ModelConfig, scales: Sequence[float]) -> ModelConfig:
+    """Encode query photos at other scales; ParameterError when one is not in (0, 1]."""
+    try:
+        return ModelConfig.model_validate({**config.model_dump(), "query_scales": tuple(scales)})
+    except ValidationError as error:
+        raise ParameterError(
+            f"the query scales are {', '.join(f'{x:g}' for x in scales)}; expected one to four "
+            "fractions of the image size, above 0 and at most 1"
+        ) from error
+
+
 PRESETS: dict[str, ModelConfig] = {
     config.preset: config
     for config in (
         ModelConfig(preset="mga-s", backbone=BackboneOptions(name="tf_efficientnetv2_s")),
         _fine("mga-b0", "tf_efficientnetv2_b0", 224),
-        _fine("mga-r50", "resnet50v2_trunk", 320, _FIND_THE_QUERY),
+        with_query_scales(_fine("mga-r50", "resnet50v2_trunk", 320, _FIND_THE_QUERY), (1.0, 0.5)),
         _fine("mga-mobile", "mobilenetv2_100", 320),
         ModelConfig(
             preset="mga-mini",

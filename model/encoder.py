@@ -18,7 +18,7 @@ from model.config import ModelConfig, RecallName
 from model.devices import resolve_device
 from model.evaluation.calibration import Calibration
 from model.explain import Decomposition, decompose
-from model.preprocessing import Prepared, prepare, to_photo
+from model.preprocessing import Prepared, prepare, prepare_scales, to_photo
 
 
 class Encoded(NamedTuple):
@@ -99,9 +99,21 @@ class Encoder:
         """Letterbox an RGB photo; thread-safe."""
         return prepare(image, self.config.preprocessing)
 
+    def prepare_query(self, image: Image.Image) -> tuple[Prepared, ...]:
+        """Letterbox an RGB photo once for each scale of the config; thread-safe."""
+        return prepare_scales(image, self.config.preprocessing, self.config.query_scales)
+
+    def encode_queries(self, photos: Sequence[Sequence[Prepared]]) -> list[Encoded]:
+        """Encode query photos, one forward pass a scale: for each photo, a row a scale."""
+        scales = [self.encode(each) for each in zip(*photos, strict=True)]
+        return [
+            Encoded(*(np.stack([row[i] for row in rows]) for rows in zip(*scales, strict=True)))
+            for i in range(len(photos))
+        ]
+
     @torch.inference_mode()
     def encode(self, prepared: Sequence[Prepared]) -> Encoded:
-        """Encode photos in one forward pass."""
+        """Encode photos of one size in one forward pass."""
         pixels = torch.from_numpy(np.stack([photo.pixels for photo in prepared]))
         features = self._model.encode(self._model.normalise(pixels.to(self._device)))
         found = (*features, self._model.recall_vector(features))
@@ -111,9 +123,15 @@ class Encoder:
 
     @torch.inference_mode()
     def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
-        """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K)."""
-        moved = (TokenSet(*(x.to(self._device) for x in side)) for side in (query, candidates))
-        scores: NDArray[np.float32] = self._model.align(*moved).float().cpu().numpy()
+        """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K).
+
+        Candidates (1, K, L, M, d) are compared with every query.
+        """
+        asked, found = (
+            TokenSet(*(x.to(self._device) for x in each)) for each in (query, candidates)
+        )
+        found = TokenSet(*(x.expand(len(asked.tokens), *x.shape[1:]) for x in found))
+        scores: NDArray[np.float32] = self._model.align(asked, found).float().cpu().numpy()
         return scores
 
     @torch.inference_mode()

@@ -4,6 +4,8 @@ H = W = `image_size`. A photo is scaled so that its longer side fills the square
 centred, and padded with white: no part of the garment is cropped away.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 WHITE = (255, 255, 255)
+# The coarsest stride of a network: smaller inputs are multiples of it, so that no map is cut off.
+STEP = 32
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -61,6 +65,34 @@ def prepare(image: Image.Image, preprocessing: Preprocessing) -> Prepared:
     canvas.paste(small, (left, top))
     frame = Frame(left / side, top / side, width / side, height / side)
     return Prepared(np.array(canvas), frame)
+
+
+def prepare_scales(
+    image: Image.Image, preprocessing: Preprocessing, scales: Sequence[float]
+) -> tuple[Prepared, ...]:
+    """Letterbox an RGB photo into a square for each scale, as fractions of `image_size`.
+
+    Below scale 1, sides are whole multiples of 32 pixels.
+
+    >>> small = prepare_scales(Image.new("RGB", (200, 100)), Preprocessing(image_size=320), (0.5,))
+    >>> small[0].pixels.shape
+    (160, 160, 3)
+    """
+    sides = (scale_side(preprocessing.image_size, scale) for scale in scales)
+    return tuple(
+        prepare(image, preprocessing.model_copy(update={"image_size": side})) for side in sides
+    )
+
+
+def scale_side(image_size: int, scale: float) -> int:
+    """Pixels of a side at a scale; at scale 1 it is `image_size`, whatever that is.
+
+    >>> scale_side(320, 0.5), scale_side(320, 0.35), scale_side(330, 1.0)
+    (160, 128, 330)
+    """
+    if scale == 1.0:
+        return image_size
+    return max(STEP, STEP * math.floor(image_size * scale / STEP + 0.5))
 
 
 def to_photo(geometry: NDArray[np.float32], frames: list[Frame]) -> NDArray[np.float32]:

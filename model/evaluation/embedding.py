@@ -1,6 +1,6 @@
 """Photos to features on the host, in batches, with decoding ahead of the network.
 
-N photos, D global width, L levels, M tokens a level, d token width.
+N photos, S scales, D global width, L levels, M tokens a level, d token width.
 """
 
 from collections import deque
@@ -18,12 +18,13 @@ from torch import Tensor
 from model.alignment import TokenSet
 from model.config import RecallName
 from model.mga import MGA
-from model.preprocessing import prepare
+from model.preprocessing import prepare_scales
 from model.recall import NAMES
 
 if TYPE_CHECKING:
     from model.data.records import Photo
 
+Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
 ReadPhoto = Callable[["Photo"], Image.Image]
 _AHEAD = 2
@@ -35,6 +36,7 @@ class Embedded(NamedTuple):
     """What the network says about N photos, float32.
 
     global_feature: (N, D), unit length. tokens: (N, L, M, d). mass: (N, L, M).
+    Photos that are queries may be there at S scales: (N, S, ...), all three.
     """
 
     global_feature: NDArray[np.float32]
@@ -50,14 +52,33 @@ class Embedded(NamedTuple):
         """What alignment needs."""
         return TokenSet(torch.from_numpy(self.tokens), torch.from_numpy(self.mass))
 
+    @property
+    def num_scales(self) -> int | None:
+        """S, or None where photos are there once."""
+        return self.mass.shape[1] if self.mass.ndim == 4 else None
 
-# From features to the vectors stage one compares: (N, D) of unit length.
+    def each_scale(self) -> "Embedded":
+        """Every scale as a photo of its own, a photo's scales together: (N S, ...)."""
+        if self.num_scales is None:
+            return self
+        return Embedded(*(part.reshape(-1, *part.shape[2:]) for part in self))
+
+    def average(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Means over the scales of what `each_scale` gave a row each: (N S, ...) to (N, ...)."""
+        if self.num_scales is None:
+            return rows
+        means: NDArray[np.float32] = rows.reshape(-1, self.num_scales, *rows.shape[1:]).mean(1)
+        return means
+
+
+# From features to the vectors stage one compares: (N, D), of unit length or, where photos are
+# there at several scales, the mean of such.
 RecallVector = Callable[[Embedded], NDArray[np.float32]]
 
 
 def use_global(embedded: Embedded) -> NDArray[np.float32]:
     """The paper's recall vector: the global feature."""
-    return embedded.global_feature
+    return embedded.average(embedded.each_scale().global_feature)
 
 
 DEFAULT_RECALL: Mapping[str, RecallVector] = {"global": use_global}
@@ -113,14 +134,24 @@ def embed_photos(
     workers: int = 2,
     stage: str = "photos",
     progress: Progress | None = None,
+    scales: Sequence[float] | None = None,
 ) -> Embedded:
-    """Encode photos in order; batches are decoded ahead by `workers` threads."""
+    """Encode photos in order; batches are decoded ahead by `workers` threads.
+
+    With `scales`, fractions of the config's image size, each photo is there once for each
+    of them: (N, S, ...).
+    """
     parts: list[Embedded] = []
     with evaluating(model), ThreadPoolExecutor(workers) as pool:
         done = 0
-        for pixels in _read_ahead(model, photos, read, batch, pool):
-            parts.append(_embed(model, pixels))
-            done += len(pixels)
+        for pixels in _read_ahead(model, photos, read, batch, pool, scales or (1.0,)):
+            each = [_embed(model, scale) for scale in pixels]
+            parts.append(
+                Embedded(*(np.stack(part, axis=1) for part in zip(*each, strict=True)))
+                if scales
+                else each[0]
+            )
+            done += len(pixels[0])
             if progress:
                 progress(stage, done, len(photos))
     return Embedded(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -142,21 +173,29 @@ def as_stored(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _read_ahead(
-    model: MGA, photos: Sequence["Photo"], read: ReadPhoto, batch: int, pool: ThreadPoolExecutor
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield (B, H, W, 3) pixels; at most a few batches wait."""
+    model: MGA,
+    photos: Sequence["Photo"],
+    read: ReadPhoto,
+    batch: int,
+    pool: ThreadPoolExecutor,
+    scales: Sequence[float],
+) -> Iterator[list[Pixels]]:
+    """Yield (B, H, W, 3) pixels for each scale; at most a few batches wait."""
     preprocessing = model.config.preprocessing
 
-    def load(photo: "Photo") -> NDArray[np.uint8]:
-        return prepare(read(photo), preprocessing).pixels
+    def load(photo: "Photo") -> list[Pixels]:
+        return [each.pixels for each in prepare_scales(read(photo), preprocessing, scales)]
 
-    waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
+    def join(futures: list[Future[list[Pixels]]]) -> list[Pixels]:
+        return [np.stack(each) for each in zip(*(f.result() for f in futures), strict=True)]
+
+    waiting: deque[list[Future[list[Pixels]]]] = deque()
     for start in range(0, len(photos), batch):
         waiting.append([pool.submit(load, photo) for photo in photos[start : start + batch]])
         if len(waiting) > _AHEAD:
-            yield np.stack([future.result() for future in waiting.popleft()])
+            yield join(waiting.popleft())
     for futures in waiting:
-        yield np.stack([future.result() for future in futures])
+        yield join(futures)
 
 
 def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
@@ -166,15 +205,15 @@ def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
 
 
 def _recall_by(model: MGA, name: RecallName) -> RecallVector:
-    def compute(embedded: Embedded) -> NDArray[np.float32]:
-        parts = []
+    def compute(photos: Embedded) -> NDArray[np.float32]:
+        parts, embedded = [], photos.each_scale()
         for start in range(0, len(embedded.mass), _RECALL_BLOCK):
             block = embedded.take(slice(start, start + _RECALL_BLOCK))
             tokens = TokenSet(*(x.to(model.mean.device) for x in block.token_set))
             whole = torch.from_numpy(block.global_feature).to(model.mean.device)
             with full_precision():
                 parts.append(_host(model.recall.compute(name, whole, tokens)))
-        return np.concatenate(parts)
+        return photos.average(np.concatenate(parts))
 
     return use_global if name == "global" else compute
 

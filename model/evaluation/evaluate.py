@@ -64,17 +64,20 @@ def embed_set(
     read: ReadPhoto = read_photo,
     progress: Progress | None = None,
 ) -> tuple[Embedded, Embedded, float]:
-    """Encode queries and gallery; also how many seconds it took."""
+    """Encode queries, at all scales of the config, and gallery; also how many seconds it took."""
     for side, photos in (("queries", retrieval.queries), ("gallery photos", retrieval.gallery)):
         if not photos:
             raise DataError(f"the {retrieval.name} set has no {side}; an evaluation needs both")
     start = time.perf_counter()
     queries, gallery = (
         embed_photos(
-            model, photos, read, batch=settings.batch,
-            workers=settings.workers, stage=stage, progress=progress,
+            model, photos, read, batch=settings.batch, workers=settings.workers,
+            stage=stage, progress=progress, scales=scales,
         )
-        for stage, photos in (("queries", retrieval.queries), ("gallery", retrieval.gallery))
+        for stage, photos, scales in (
+            ("queries", retrieval.queries, model.config.query_scales),
+            ("gallery", retrieval.gallery, None),
+        )
     )  # fmt: skip
     return queries, gallery, time.perf_counter() - start
 

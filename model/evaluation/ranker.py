@@ -15,7 +15,7 @@ import numpy as np
 
 from model.alignment import TokenAlignment
 from model.errors import ParameterError
-from model.evaluation.embedding import Embedded, RecallVector, as_stored
+from model.evaluation.embedding import Embedded, RecallVector, as_stored, use_global
 from model.evaluation.metrics import Ranks, Relevant, Scores, positive_ranks
 from model.evaluation.pairing import Pairing
 from model.evaluation.ranking import Shortlist, make_shortlist, two_stage_ranks
@@ -68,6 +68,7 @@ class Ranker:
             name: (vector(self.queries), vector(self.gallery))
             for name, vector in self.recall.items()
         }
+        self.whole = use_global(self.queries)
         self.size = len(self.gallery.mass)
         self.alpha = self.alpha if self.settings.alpha is None else self.settings.alpha
         self.counts = sorted({min(k, self.size) for k in self.settings.candidates})
@@ -105,7 +106,7 @@ class Ranker:
     def _rank_block(self, block: slice) -> None:
         out, relevant = self.pairing.left_out(block), self.pairing.relevant(block)
         self.left_out_pairs += int(out.sum())
-        global_score = _cosine(self.queries.global_feature[block], self.gallery.global_feature, out)
+        global_score = _cosine(self.whole[block], self.gallery.global_feature, out)
         self._add(RowKey("global"), positive_ranks(global_score, relevant))
         token: Scores | None = None
         if self.exhaustive:

@@ -35,7 +35,18 @@ class TokenScorer:
         self.num_pairs = 0
 
     def score(self, queries: Embedded, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """S_token of each query with its own (q, K) gallery places: (q, K)."""
+        """S_token of each query with its own (q, K) gallery places: (q, K).
+
+        Of queries at several scales, the mean (docs/math.md, Eq. 9a).
+        """
+        scales = queries.num_scales or 1
+        return queries.average(self._score(queries.each_scale(), np.repeat(places, scales, axis=0)))
+
+    def score_all(self, queries: Embedded) -> NDArray[np.float32]:
+        """S_token of each query with every gallery item: (q, G)."""
+        return queries.average(self._score_all(queries.each_scale()))
+
+    def _score(self, queries: Embedded, places: NDArray[np.int64]) -> NDArray[np.float32]:
         prepared, found = self._prepare(queries), np.empty(places.shape, dtype=np.float32)
         width = min(places.shape[1], self._pairs)
         height = max(1, self._pairs // max(width, 1))
@@ -49,8 +60,7 @@ class TokenScorer:
                 found[top : top + height, left : left + width] = self._align(some, candidates)
         return found
 
-    def score_all(self, queries: Embedded) -> NDArray[np.float32]:
-        """S_token of each query with every gallery item: (q, G)."""
+    def _score_all(self, queries: Embedded) -> NDArray[np.float32]:
         count, size = len(queries.mass), len(self._gallery.mass)
         prepared, found = self._prepare(queries), np.empty((count, size), dtype=np.float32)
         width = max(1, self._pairs // count)

@@ -55,6 +55,22 @@ def test_a_checkpoint_is_measured_with_intervals(photos: Path, tmp_path: Path) -
     assert back["gain R@1"][0] == pytest.approx(gain, abs=1e-3)
 
 
+def test_queries_can_be_set_aside(photos: Path, tmp_path: Path) -> None:
+    checkpoint, out, aside = (tmp_path / name for name in ("c.safetensors", "f.json", "aside.csv"))
+    create_checkpoint(checkpoint, preset="tiny", photos=sorted(photos.glob("*-main.png")))
+    aside.write_text("product_id,color,view\nwide,navy,back\nslim,olive,back\nslim,navy,alt\n")
+    options = ["--photos", photos, "--checkpoint", checkpoint, "--out", out, "--aside", aside]
+    shown = CliRunner().invoke(app, ["probes", *map(str, options)])
+    assert shown.exit_code == 0, shown.output
+    story = json.loads(out.read_text())
+    assert story["figures"]["back"]["queries"] == 8
+    without = story["without"]["figures"]
+    assert (without["back"]["queries"], without["alt"]["queries"]) == (6, 7)
+    aside.write_text("product_id,color,view\nwide,pink,back\n")
+    shown = CliRunner().invoke(app, ["probes", *map(str, options)])
+    assert "1 queries are to be set aside, 0 of them" in str(shown.exception)
+
+
 def test_nothing_to_measure_is_a_sentence(photos: Path) -> None:
     shown = CliRunner().invoke(app, ["probes", "--photos", str(photos)])
     assert "give --checkpoint, or both --fit and --init" in str(shown.exception)

@@ -8,7 +8,7 @@ to bottom), shifted by l, at that quarter's centre, with a share of one quarter.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,15 @@ class FakeEncoder:
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         return np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.float32) / 255
+
+    def prepare_query(self, image: Image.Image) -> tuple[NDArray[np.float32], ...]:
+        return (self.prepare(image),)
+
+    def encode_queries(self, photos: Sequence[tuple[NDArray[np.float32], ...]]) -> list[Any]:
+        from model.encoder import Encoded as WithTokenSet  # only searches need torch
+
+        encoded = self.encode([photo[0] for photo in photos])
+        return [WithTokenSet(*(part[i : i + 1] for part in encoded)) for i in range(len(photos))]
 
     def encode(self, prepared: Sequence[NDArray[np.float32]]) -> Encoded:
         self.batches.append(len(prepared))
