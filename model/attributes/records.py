@@ -42,15 +42,18 @@ class Labelled:
 class AttributeSplit:
     """Queries and candidates of an evaluation.
 
-    Both map an attribute's index to indices into `photos`, ascending; no photo is a query
-    and a candidate of the same attribute. A candidate is relevant when it shares a value
-    of the attribute with the query (`Labelled.all_values`). Where the files of a benchmark
-    list a photo with two values, it stands in `photos` twice, once with each.
+    Both map an attribute's index to indices into `photos`, ascending; an attribute that
+    nobody asks for is absent. No photo is a query and a candidate of the same attribute,
+    except with `leave_own_item`: then every photo is both, and each query's own item is
+    left out of its ranking. A candidate is relevant when it shares a value of the attribute
+    with the query (`Labelled.all_values`). Where the files of a benchmark list a photo with
+    two values, it stands in `photos` twice, once with each.
     """
 
     photos: tuple[Labelled, ...]
     queries: Mapping[int, tuple[int, ...]] = field(hash=False)
     candidates: Mapping[int, tuple[int, ...]] = field(hash=False)
+    leave_own_item: bool = False
 
     @property
     def num_queries(self) -> int:
