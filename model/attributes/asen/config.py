@@ -67,6 +67,8 @@ class AsenConfig(_Frozen):
     framing: Framing = "crop"
     # Pixels a side that are kept of the framed photo; regions are cut from these.
     source_size: int = Field(default=448, ge=32, le=4096)
+    # False until stage two has begun: the local branch knows nothing yet and is not asked.
+    fused: bool = False
     # Weight of the global cosine in the fused embedding.
     beta: float = Field(default=0.6, ge=0, le=1)
 

@@ -111,15 +111,16 @@ class Asen(nn.Module):
         self.local_branch = local
 
     def forward(
-        self, photos: Tensor, attributes: Tensor, *, both: bool = True, half: bool = False
+        self, photos: Tensor, attributes: Tensor, *, half: bool = False
     ) -> Embedded:
         """Embed photos for attributes.
+
+        The global branch looks once at every photo; the local one, where the config says
+        `fused`, once at every photo and attribute.
 
         Args:
             photos: (B, 3, S, S), 0..255, uint8 or float, framed.
             attributes: (B, A) indices, or (A,) the same for all photos.
-            both: ask the local branch too, if there is one. It looks once at every photo and
-                attribute; the global branch looks once at every photo.
             half: trunks in bfloat16; attention, embeddings and regions are float32.
         """
         options = self.config.global_branch
@@ -128,10 +129,11 @@ class Asen(nn.Module):
         source = photos.float()
         pixels = cut_regions(source, whole_boxes(count, source.device), options.image_size)
         whole: Attended = self.global_branch(pixels, vectors, half=half)
-        if not both or self.local_branch is None or whole.attention is None:
+        if not self.config.fused or whole.attention is None:
             return Embedded(whole.embedding, None, None)
         regions = self._find(whole.attention.detach())  # (B, A, 4)
         parts = self._cut(source, regions)  # (B * A, 3, O, O)
+        assert self.local_branch is not None
         local: Attended = self.local_branch(parts, vectors.flatten(0, 1)[:, None], half=half)
         return Embedded(whole.embedding, local.embedding.view_as(whole.embedding), regions)
 

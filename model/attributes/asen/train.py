@@ -162,14 +162,13 @@ def set_training(recipe: AsenRecipe, network: Asen) -> None:
                 module.eval()
 
 
-def train_step(recipe: AsenRecipe, run: AsenRun, loaded: LoadedTriplets, epoch: int) -> float:
+def train_step(recipe: AsenRecipe, run: AsenRun, loaded: LoadedTriplets) -> float:
     """Forward all roles as one batch, backward, one step; returns the loss."""
     device = run.model.table.weight.device
     pixels = loaded.pixels.to(device, non_blocking=True)
     attributes = torch.from_numpy(loaded.batch.attributes).to(device).repeat(3)[:, None]
     half = in_bfloat16(recipe.amp, device.type)
-    both = recipe.trains_both(epoch)
-    embedded: Embedded = run.model(pixels, attributes, both=both, half=half)
+    embedded: Embedded = run.model(pixels, attributes, half=half)
     return descend(compute_loss(recipe, embedded), run.optimiser, recipe.clip_norm or math.inf)
 
 
@@ -182,11 +181,13 @@ def _train_epoch(
     watch: Watch | None,
 ) -> float:
     """One epoch of triplets; returns the mean loss."""
+    fused = {"fused": recipe.trains_both(epoch)}
+    run.model.config = run.model.config.model_copy(update=fused)
     set_training(recipe, run.model)
     set_rates(recipe, run.optimiser, epoch)
     total = 0.0
     for step, loaded in enumerate(batches):
-        loss = train_step(recipe, run, loaded, epoch)
+        loss = train_step(recipe, run, loaded)
         _require_finite(loss, loaded.batch, epoch, step)
         total += loss
         if watch:
