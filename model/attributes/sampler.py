@@ -1,68 +1,143 @@
-"""Triplets of photos that agree, and disagree, in one attribute (method of ASEN++).
+"""Triplets of one attribute: two photos of one value and one of another.
 
-T triplets of a batch.
+N triplets, V values of an attribute. As in the code of ASEN++: the attribute is drawn
+uniformly, then two different values uniformly (not by how often they occur), then anchor
+and positive from the first without replacement and the negative from the second.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attributes.records import AttributeData
-from model.errors import DataError
+from model.attributes.records import AttributeData, Labelled
+from model.errors import DataError, ParameterError
 
-LEAST_PHOTOS = 2
+LEAST = 2
+# A photo with several values may be no negative; so often another triplet is drawn instead.
+TRIES = 100
+
+Places = NDArray[np.int64]
 
 
-class TripletBatch(NamedTuple):
-    """attributes: (T,) indices; photos: (T, 3) indices of anchor, positive and negative."""
+class Triplets(NamedTuple):
+    """The attribute of each triplet and its three places in `AttributeData.train`, (N,) each."""
 
-    attributes: NDArray[np.int64]
-    photos: NDArray[np.int64]
+    attribute: Places
+    anchor: Places
+    positive: Places
+    negative: Places
 
 
 class TripletSampler:
-    """Attribute uniform, two of its values uniform, two photos of the first, one of the second.
+    """Triplets of an epoch as a function of (seed, epoch): nothing else is remembered.
 
-    Values with fewer than two photos are left out. A batch depends on (seed, epoch, step)
-    alone.
+    Values that fewer than two training photos show are left out, and `notes` says so.
+
+    Raises:
+        DataError: data for evaluation only, or an attribute of which no triplet can be made.
+        ParameterError: fewer than one triplet.
     """
 
     def __init__(
-        self, data: AttributeData, *, num_triplets: int, batch_triplets: int, seed: int = 0
+        self, data: AttributeData, *, num_triplets: int = 100_000, batch: int = 16, seed: int = 0
     ) -> None:
-        self._num, self._batch, self._seed = num_triplets, batch_triplets, seed
-        places: dict[int, dict[int, list[int]]] = {}
-        for index, photo in enumerate(data.train):
-            for attribute, value in photo.values.items():
-                places.setdefault(attribute, {}).setdefault(value, []).append(index)
-        usable = {
-            attribute: [np.array(p) for _, p in sorted(values.items()) if len(p) >= LEAST_PHOTOS]
-            for attribute, values in sorted(places.items())
-        }
-        self._photos = {a: values for a, values in usable.items() if len(values) > 1}
-        if not self._photos:
-            raise DataError(
-                f"{data.name} has no attribute with two values of {LEAST_PHOTOS} training photos "
-                "each, so there is nothing to tell apart; label more photos"
+        data.check_trainable()
+        if num_triplets < 1 or batch < 1:
+            raise ParameterError(
+                f"{num_triplets} triplets in batches of {batch} cannot be drawn; "
+                "expected 1 or more of each"
             )
+        self.num_triplets, self.batch, self.seed = num_triplets, batch, seed
+        self.notes: tuple[str, ...] = ()
+        self._pools = []
+        for k, attribute in enumerate(data.attributes):
+            pool = _Pool(data.train, k)
+            self._pools.append(pool)
+            if pool.num_values < 2:
+                raise DataError(
+                    f"{data.name} has {pool.num_values} values of {attribute.name} with two "
+                    "training photos or more; a triplet needs two such values: add photos, or "
+                    "leave the attribute out"
+                )
+            rare = [attribute.values[value] for value in pool.rare]
+            if rare:
+                self.notes += (
+                    f"{attribute.name}: {', '.join(rare)} left out of training, as fewer than "
+                    "two photos show it.",
+                )
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return -(-self._num // self._batch)
+        """Count the batches of an epoch; the last one may be smaller."""
+        return -(-self.num_triplets // self.batch)
 
-    def batches(self, epoch: int) -> Iterator[TripletBatch]:
-        """The batches of an epoch; the last one may be smaller."""
-        for step in range(len(self)):
-            rng = np.random.default_rng([self._seed, epoch, step])
-            count = min(self._batch, self._num - step * self._batch)
-            attributes = rng.choice(np.array(list(self._photos)), count)
-            photos = [self._draw(int(attribute), rng) for attribute in attributes]
-            yield TripletBatch(attributes, np.array(photos))
+    def triplets(self, epoch: int) -> Triplets:
+        """All triplets of an epoch, in their order."""
+        rng = np.random.default_rng([self.seed, epoch])
+        attribute = rng.integers(len(self._pools), size=self.num_triplets)
+        places = np.empty((self.num_triplets, 3), dtype=np.int64)
+        for k, pool in enumerate(self._pools):
+            chosen = np.flatnonzero(attribute == k)
+            places[chosen] = pool.draw(len(chosen), rng)
+        return Triplets(attribute, places[:, 0], places[:, 1], places[:, 2])
 
-    def _draw(self, attribute: int, rng: np.random.Generator) -> tuple[int, int, int]:
-        values = self._photos[attribute]
-        same, other = rng.choice(len(values), 2, replace=False)
-        anchor, positive = rng.choice(values[same], 2, replace=False)
-        return int(anchor), int(positive), int(rng.choice(values[other]))
+    def batches(self, epoch: int) -> list[Triplets]:
+        """Every batch of an epoch; `batches(epoch)[step:]` continues one."""
+        drawn = self.triplets(epoch)
+        starts = range(0, self.num_triplets, self.batch)
+        return [Triplets(*(column[k : k + self.batch] for column in drawn)) for k in starts]
+
+
+class _Pool:
+    """The training photos of one attribute by value: `flat` holds them value after value."""
+
+    def __init__(self, photos: Sequence[Labelled], attribute: int) -> None:
+        groups: dict[int, list[int]] = {}
+        for place, photo in enumerate(photos):
+            for value in photo.all_values(attribute):
+                groups.setdefault(value, []).append(place)
+        kept = [group for _, group in sorted(groups.items()) if len(group) >= LEAST]
+        self.rare = sorted(value for value, group in groups.items() if len(group) < LEAST)
+        self.num_values, self._num_photos = len(kept), len(photos)
+        self._counts = np.array([len(group) for group in kept], dtype=np.int64)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._flat = np.array([place for group in kept for place in group], dtype=np.int64)
+        owner = np.repeat(np.arange(len(kept)), self._counts)
+        self._codes = np.sort(owner * self._num_photos + self._flat)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Places:
+        """Anchor, positive and negative of `count` triplets, (count, 3)."""
+        found = np.empty((count, 3), dtype=np.int64)
+        todo = np.arange(count)
+        for _ in range(TRIES):
+            first, found[todo] = self._draw_once(len(todo), rng)
+            todo = todo[self._shows(found[todo, 2], first)]
+            if not len(todo):
+                return found
+        raise DataError(
+            "the values of an attribute nearly always come together, so that no photo can be a "
+            "negative; leave the attribute out, or give each photo fewer of its values"
+        )
+
+    def _draw_once(self, count: int, rng: np.random.Generator) -> tuple[Places, Places]:
+        first = rng.integers(self.num_values, size=count)
+        second = _another(first, np.full(count, self.num_values), rng)
+        anchor = rng.integers(self._counts[first])
+        positive = _another(anchor, self._counts[first], rng)
+        negative = rng.integers(self._counts[second])
+        starts = self._starts
+        places = (starts[first] + anchor, starts[first] + positive, starts[second] + negative)
+        return first, self._flat[np.stack(places, axis=1)]
+
+    def _shows(self, places: Places, values: Places) -> NDArray[np.bool_]:
+        """Whether the photos show these values (as a photo of several values may)."""
+        wanted = values * self._num_photos + places
+        spot = np.searchsorted(self._codes, wanted).clip(max=len(self._codes) - 1)
+        return np.asarray(self._codes[spot] == wanted)
+
+
+def _another(chosen: Places, counts: Places, rng: np.random.Generator) -> Places:
+    """Uniform below `counts`, but never the chosen one."""
+    drawn = rng.integers(counts - 1)
+    return np.asarray(drawn + (drawn >= chosen), dtype=np.int64)
