@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model.attributes.asen.config import Framing
 from model.attributes.records import Labelled
-from model.attributes.sampler import TripletBatch
+from model.attributes.sampler import Triplets
 from model.data.reading import read_photo
 from model.errors import ParameterError
 from model.preprocessing import Preprocessing, prepare
@@ -32,7 +32,7 @@ class LoadedTriplets(NamedTuple):
     """pixels: (3 T, 3, S, S) uint8, all anchors, then positives, then negatives."""
 
     pixels: Tensor
-    batch: TripletBatch
+    batch: Triplets
 
 
 def frame_photo(image: Image.Image, framing: Framing, side: int) -> NDArray[np.uint8]:
@@ -88,8 +88,14 @@ class PhotoStore:
         return pixels.permute(0, 3, 1, 2).contiguous()
 
 
+def list_photos(batch: Triplets) -> list[int]:
+    """All anchors of a batch, then all positives, then all negatives: 3 T indices."""
+    indices: list[int] = np.concatenate(batch[1:]).tolist()
+    return indices
+
+
 def load_triplets(
-    store: PhotoStore, plan: Iterable[TripletBatch], *, workers: int = 2
+    store: PhotoStore, plan: Iterable[Triplets], *, workers: int = 2
 ) -> Iterator[LoadedTriplets]:
     """Load batches in order, one ahead for each worker.
 
@@ -100,8 +106,8 @@ def load_triplets(
     batches = iter(plan)
     with ThreadPoolExecutor(workers, thread_name_prefix="triplets") as pool:
 
-        def begin(batch: TripletBatch) -> tuple[TripletBatch, Future[Tensor]]:
-            return batch, pool.submit(store.stack, batch.photos.T.ravel().tolist())
+        def begin(batch: Triplets) -> tuple[Triplets, Future[Tensor]]:
+            return batch, pool.submit(store.stack, list_photos(batch))
 
         ahead = deque(begin(batch) for batch in islice(batches, workers))
         try:

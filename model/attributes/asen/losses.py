@@ -1,6 +1,7 @@
-"""The losses of ASEN++ (docs/math.md, Eq. 24-26); cosines in float32.
+"""The losses of ASEN++ (docs/math.md, Eq. 24-27); cosines in float32.
 
-T triplets, D width of an embedding; the roles are anchor x, positive p and negative n.
+T triplets, B photos, A attributes, D width of an embedding; the roles are anchor x,
+positive p and negative n.
 """
 
 import torch
@@ -22,3 +23,29 @@ def alignment_loss(global_embeddings: Tensor, local_embeddings: Tensor) -> Tenso
     """
     cosine = F.cosine_similarity(global_embeddings.float(), local_embeddings.float(), dim=-1)
     return torch.sum((1.0 - cosine).mean(dim=-1))
+
+
+def batch_triplet_loss(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Eq. 27: every triplet of a batch that the labels allow, for every attribute.
+
+    Args:
+        embeddings: (B, A, D).
+        labels: (B, A) values; below 0 where a photo's value is not known.
+        margin: of the hinge.
+
+    Returns:
+        The mean over attributes of the mean over their triplets that the hinge is not done
+        with; an attribute without any counts 0.
+    """
+    unit = F.normalize(embeddings.float(), dim=-1).transpose(0, 1)  # (A, B, D)
+    cosine = unit @ unit.mT  # (A, B, B)
+    values = labels.T
+    known = values >= 0
+    both = known[:, :, None] & known[:, None, :]
+    equal = values[:, :, None] == values[:, None, :]
+    itself = torch.eye(values.shape[1], dtype=torch.bool, device=values.device)
+    same, other = both & equal & ~itself, both & ~equal
+    hinge = F.relu(margin - cosine[..., None] + cosine[:, :, None])  # (A, B, B, B)
+    hinge = hinge * (same[..., None] & other[:, :, None])
+    open_ones = (hinge > 0).sum(dim=(1, 2, 3)).clamp(min=1)
+    return torch.mean(hinge.sum(dim=(1, 2, 3)) / open_ones)

@@ -29,7 +29,7 @@ class Embedded(NamedTuple):
     """Of B photos and A attributes: embeddings (B, A, E) of both branches, and regions (B, A, 4).
 
     Embeddings are not normalised. `local` and `regions` are None where only the global
-    branch was asked.
+    branch was asked, and (B, 1, ...) where the local one was asked for one attribute a photo.
     """
 
     whole: Tensor
@@ -111,7 +111,12 @@ class Asen(nn.Module):
         self.local_branch = local
 
     def forward(
-        self, photos: Tensor, attributes: Tensor, *, half: bool = False
+        self,
+        photos: Tensor,
+        attributes: Tensor,
+        *,
+        local_only: Tensor | None = None,
+        half: bool = False,
     ) -> Embedded:
         """Embed photos for attributes.
 
@@ -121,6 +126,7 @@ class Asen(nn.Module):
         Args:
             photos: (B, 3, S, S), 0..255, uint8 or float, framed.
             attributes: (B, A) indices, or (A,) the same for all photos.
+            local_only: (B,) columns of `attributes`: the one that the local branch looks at.
             half: trunks in bfloat16; attention, embeddings and regions are float32.
         """
         options = self.config.global_branch
@@ -131,11 +137,16 @@ class Asen(nn.Module):
         whole: Attended = self.global_branch(pixels, vectors, half=half)
         if not self.config.fused or whole.attention is None:
             return Embedded(whole.embedding, None, None)
-        regions = self._find(whole.attention.detach())  # (B, A, 4)
-        parts = self._cut(source, regions)  # (B * A, 3, O, O)
         assert self.local_branch is not None
+        attention = whole.attention.detach()
+        if local_only is not None:
+            rows = torch.arange(count, device=source.device)
+            attention = attention[rows, local_only][:, None]
+            vectors = vectors[rows, local_only][:, None]
+        regions = self._find(attention)  # (B, A, 4)
+        parts = self._cut(source, regions)  # (B * A, 3, O, O)
         local: Attended = self.local_branch(parts, vectors.flatten(0, 1)[:, None], half=half)
-        return Embedded(whole.embedding, local.embedding.view_as(whole.embedding), regions)
+        return Embedded(whole.embedding, local.embedding.view(*regions.shape[:2], -1), regions)
 
     def fuse(self, embedded: Embedded) -> Tensor:
         """Unit vectors (B, A, 2 E) whose inner product mixes both cosines by beta (Eq. 27).

@@ -3,6 +3,8 @@
 Stage one trains the global branch, stage two both. A recipe is kept in the checkpoint's record.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from model.attributes.asen.config import Framing, Network
@@ -38,6 +40,13 @@ class AsenRecipe(Choices):
     # An epoch.
     triplets: int = Field(default=100_000, ge=1)
     batch_triplets: int = Field(default=16, ge=1)
+    # What the global branch learns from. sampled: the triplets that were drawn, one attribute
+    # each. batch: every triplet that the labels of the batch's photos allow, for every
+    # attribute: many times more from the same forward pass. The local branch has the sampled.
+    learns_from: Literal["sampled", "batch"] = "sampled"
+    # Start the output layers with a mean of zero over some training photos. Rectified maps
+    # give cosines near 1 for any two photos, and hinges that hardly differ.
+    centre: bool = False
     learning_rate: float = Field(default=1e-4, gt=0)
     # Of heads and table, which start from nothing.
     head_rate_factor: float = Field(default=1.0, gt=0)
@@ -66,6 +75,10 @@ class AsenRecipe(Choices):
     def trains_both(self, epoch: int) -> bool:
         """Say whether an epoch, counted from 0, belongs to stage two."""
         return self.network == "asen" and epoch >= self.global_epochs
+
+    def starts_stage(self, epoch: int) -> bool:
+        """Say whether an epoch is the first of a stage."""
+        return epoch == 0 or (self.trains_both(epoch) and epoch == self.global_epochs)
 
     def rates(self, epoch: int) -> tuple[float, float]:
         """Learning rates of the global branch and of the local one, in an epoch.
@@ -107,15 +120,17 @@ _SMALL = AsenRecipe(
     local_size=64,
     source_size=224,
     framing="letterbox",
-    global_epochs=6,
-    both_epochs=3,
-    triplets=2_000,
-    head_rate_factor=10.0,
+    global_epochs=8,
+    both_epochs=2,
+    triplets=1_600,
+    learns_from="batch",
+    centre=True,
+    learning_rate=3e-5,
+    head_rate_factor=20.0,
     decay_every=1,
-    decay=0.8,
     clip_norm=1.0,
     freeze_batch_norm=True,
-    validate_every=3,
+    validate_every=2,
 )
 
 _QUICK = _SMALL.changed(

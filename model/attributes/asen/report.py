@@ -13,20 +13,18 @@ JSON, MARKDOWN = "attributes.json", "attributes.md"
 def render(found: AsenFigures) -> str:
     """The tables as Markdown; values in per cent, intervals of 95 % over queries' items."""
     story = [f"- {name}: {value}" for name, value in found.checkpoint.items() if value]
+    results = found.results
     rows = [
-        [row.name, f"{row.queries:,}", f"{row.candidates:,}", str(row.mean_ap),
-         f"{100 * row.recall_at_1:.1f}"]
-        for row in found.attributes
+        [row.name, f"{row.queries:,}", f"{row.candidates:,}", str(row.metrics["mAP"]),
+         str(row.metrics["R@1"])]
+        for row in results.rows
     ]  # fmt: skip
     rows += [
-        [
-            "mean weighted by queries",
-            f"{found.num_queries:,}",
-            "",
-            f"{100 * found.weighted:.2f}",
-            "",
-        ],
-        ["plain mean", "", "", f"{100 * found.plain:.2f}", ""],
+        [name, "", "", str(mean["mAP"]), str(mean["R@1"])]
+        for name, mean in (
+            ("mean weighted by queries", results.weighted),
+            ("plain mean", results.plain),
+        )
     ]
     parts = [
         f"# Attributes: {found.data_set}, {found.split}",
@@ -36,7 +34,12 @@ def render(found: AsenFigures) -> str:
     published = find_published(found.data_set) if found.split == "test" else None
     if published is not None:
         parts += [f"## {published.title}", _compare(published, found)]
-    notes = [*(published.notes if published else ()), *_notes(found)]
+    notes = [
+        *(published.notes if published else ()),
+        *results.notes,
+        "Overall figures in papers are mostly the mean weighted by queries.",
+        *found.notes,
+    ]
     parts += ["## How to read this", "\n".join(f"- {note}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
@@ -58,28 +61,18 @@ def write_figures(out: Path, found: AsenFigures) -> tuple[Path, Path]:
 
 
 def _compare(published: PublishedTable, found: AsenFigures) -> str:
-    ours = {row.name: 100 * row.mean_ap.value for row in found.attributes}
+    results = found.results
+    ours = {row.name: 100 * row.metrics["mAP"].value for row in results.rows}
     head = ["method", *ours, "weighted", "plain", "remark"]
     rows = [
         [each.method, *(_number(each.by_attribute.get(name)) for name in ours),
          _number(each.weighted), _number(each.plain), each.remark]
         for each in published.rows
     ]  # fmt: skip
-    values = [*ours.values(), 100 * found.weighted, 100 * found.plain]
+    means = (results.weighted["mAP"].value, results.plain["mAP"].value)
+    values = [*ours.values(), *(100 * mean for mean in means)]
     rows.append(["this checkpoint", *map(_number, values), ""])
     return _table(head, rows)
-
-
-def _notes(found: AsenFigures) -> list[str]:
-    without = sum(row.without_relevant for row in found.attributes)
-    return [
-        "mAP is over the whole list of candidates; ties count as misses. Intervals come from "
-        "resampling the queries' items.",
-        f"{without:,} of {found.num_queries:,} queries have no candidate of their value; they "
-        "count as 0, as published.",
-        "Overall figures in papers are mostly the mean weighted by queries.",
-        *found.notes,
-    ]
 
 
 def _number(value: float | None) -> str:

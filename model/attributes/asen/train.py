@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from model.attributes.asen.checkpoint import AsenRecord, save_asen
-from model.attributes.asen.loader import LoadedTriplets, PhotoStore, load_triplets
-from model.attributes.asen.losses import alignment_loss, triplet_loss
+from model.attributes.asen.loader import LoadedTriplets, PhotoStore, list_photos, load_triplets
+from model.attributes.asen.losses import alignment_loss, batch_triplet_loss, triplet_loss
 from model.attributes.asen.network import Asen, Branch, Embedded
 from model.attributes.asen.recipes import AsenRecipe
 from model.attributes.asen.start import start_network
 from model.attributes.records import AttributeData
-from model.attributes.sampler import TripletBatch, TripletSampler
+from model.attributes.sampler import Triplets, TripletSampler
 from model.data.spec import name_without_folders
 from model.devices import in_bfloat16, resolve_device
 from model.errors import TrainingError
@@ -30,6 +30,8 @@ from model.optimise import descend
 from model.trainstate import claim_folder, load_state, save_state, write_log
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+# Photos that outputs are centred on, and how many of them at once.
+MAX_CENTRE_PHOTOS, CENTRE_BATCH = 64, 4
 # The figure that says which epoch is the best.
 CHOSEN_BY = "mAP"
 Validate = Callable[[Asen], dict[str, float]]
@@ -82,10 +84,9 @@ def train_asen(
         DataError: nothing to train on, or no attribute with two values.
         TrainingError: a loss that is not finite, or nothing (or another run) to resume.
     """
-    data.check_trainable()
     where = resolve_device(device)
     sampler = TripletSampler(
-        data, num_triplets=recipe.triplets, batch_triplets=recipe.batch_triplets, seed=recipe.seed
+        data, num_triplets=recipe.triplets, batch=recipe.batch_triplets, seed=recipe.seed
     )
     claim_folder(out, resume=resume)
     started = start_network(recipe, data, init, local_init)
@@ -97,10 +98,14 @@ def train_asen(
     run = AsenRun(network, make_optimiser(recipe, network), origin, Best())
     if resume:
         load_state(out, recipe, run)
+    labels = label_photos(data)
     store = PhotoStore(data.train, recipe.framing, recipe.source_size)
     for epoch in range(run.epoch, recipe.epochs):
         batches = load_triplets(store, sampler.batches(epoch), workers=workers)
-        loss = _train_epoch(recipe, run, batches, len(sampler), epoch, watch)
+        _enter_stage(recipe, network, epoch)
+        if recipe.centre and recipe.starts_stage(epoch):
+            centre_outputs(recipe, network, store, len(data.train))
+        loss = _train_epoch(recipe, run, batches, labels, len(sampler), epoch, watch)
         run.epoch = epoch + 1
         due = run.epoch % recipe.validate_every == 0 or run.epoch == recipe.epochs
         figures = validate(network.eval()) if validate and due else {}
@@ -133,23 +138,36 @@ def set_rates(recipe: AsenRecipe, optimiser: Optimizer, epoch: int) -> None:
     settled, local = recipe.rates(epoch)
     for group in optimiser.param_groups:
         group["lr"] = (local if group["local"] else settled) * group["factor"]
-    if recipe.trains_both(epoch) and epoch == recipe.global_epochs:
+    if recipe.starts_stage(epoch):
         optimiser.state.clear()
 
 
-def compute_loss(recipe: AsenRecipe, embedded: Embedded) -> Tensor:
-    """Eq. 24-26 of (3 T, 1, E) embeddings, anchors first, then positives, then negatives."""
-    whole = _by_role(embedded.whole)  # (3, T, E)
-    loss = triplet_loss(whole, recipe.margin)
+def compute_loss(
+    recipe: AsenRecipe, embedded: Embedded, attributes: Tensor, labels: Tensor
+) -> Tensor:
+    """The loss of a batch: Eq. 24-26, or with `learns_from` batch Eq. 27 in place of Eq. 24.
+
+    Args:
+        recipe: margin and weights.
+        embedded: of 3 T photos, anchors first, then positives, then negatives.
+        attributes: (3 T,) columns: the attribute each photo was drawn for.
+        labels: (3 T, A) values of the photos; used by Eq. 27 alone.
+    """
+    rows = torch.arange(len(attributes), device=attributes.device)
+    whole = _by_role(embedded.whole[rows, attributes])  # (3, T, E)
+    if recipe.learns_from == "batch":
+        loss = batch_triplet_loss(embedded.whole, labels, recipe.margin)
+    else:
+        loss = triplet_loss(whole, recipe.margin)
     if embedded.local is None:
         return loss
-    local = _by_role(embedded.local)
+    local = _by_role(embedded.local[:, 0])
     loss = loss + recipe.local_weight * triplet_loss(local, recipe.margin)
     return loss + recipe.alignment_weight * alignment_loss(whole, local)
 
 
 def _by_role(embeddings: Tensor) -> Tensor:
-    """(3 T, 1, E) to (3, T, E)."""
+    """(3 T, E) to (3, T, E)."""
     return embeddings.view(3, -1, embeddings.shape[-1])
 
 
@@ -162,32 +180,71 @@ def set_training(recipe: AsenRecipe, network: Asen) -> None:
                 module.eval()
 
 
-def train_step(recipe: AsenRecipe, run: AsenRun, loaded: LoadedTriplets) -> float:
-    """Forward all roles as one batch, backward, one step; returns the loss."""
+def train_step(recipe: AsenRecipe, run: AsenRun, loaded: LoadedTriplets, labels: Tensor) -> float:
+    """Forward all roles as one batch, backward, one step; returns the loss.
+
+    The published code forwards the roles one after the other, so that a batch norm sees a
+    third of this batch at once.
+    """
     device = run.model.table.weight.device
     pixels = loaded.pixels.to(device, non_blocking=True)
-    attributes = torch.from_numpy(loaded.batch.attributes).to(device).repeat(3)[:, None]
+    drawn = torch.from_numpy(loaded.batch.attribute).to(device).repeat(3)  # (3 T,)
+    asked, column = drawn[:, None], torch.zeros_like(drawn)
+    if recipe.learns_from == "batch":
+        asked, column = torch.arange(labels.shape[1], device=device), drawn
     half = in_bfloat16(recipe.amp, device.type)
-    embedded: Embedded = run.model(pixels, attributes, half=half)
-    return descend(compute_loss(recipe, embedded), run.optimiser, recipe.clip_norm or math.inf)
+    embedded: Embedded = run.model(pixels, asked, local_only=column, half=half)
+    loss = compute_loss(recipe, embedded, column, labels[list_photos(loaded.batch)].to(device))
+    return descend(loss, run.optimiser, recipe.clip_norm or math.inf)
+
+
+@torch.no_grad()
+def centre_outputs(recipe: AsenRecipe, network: Asen, store: PhotoStore, num_photos: int) -> None:
+    """Move the newest branch's output so that its mean over some photos is zero.
+
+    The local branch's where the network is `fused`, else the global one's.
+    """
+    device = network.table.weight.device
+    step = max(1, num_photos // MAX_CENTRE_PHOTOS)
+    photos = list(range(0, num_photos, step))[:MAX_CENTRE_PHOTOS]
+    asked = torch.arange(len(network.config.attributes), device=device)
+    half = in_bfloat16(recipe.amp, device.type)
+    sums = []
+    for start in range(0, len(photos), CENTRE_BATCH):
+        pixels = store.stack(photos[start : start + CENTRE_BATCH]).to(device)
+        embedded: Embedded = network.eval()(pixels, asked, half=half)
+        newest = embedded.whole if embedded.local is None else embedded.local
+        sums.append(newest.flatten(0, 1))
+    branch = network.local_branch if network.config.fused else network.global_branch
+    assert branch is not None
+    branch.head.output.bias -= torch.cat(sums).mean(dim=0)
+
+
+def label_photos(data: AttributeData) -> Tensor:
+    """Values of the training photos, (N, A); -1 where none is known, or several at once."""
+    labels = torch.full((len(data.train), len(data.attributes)), -1)
+    for row, photo in zip(labels, data.train, strict=True):
+        for attribute, value in photo.values.items():
+            if len(photo.all_values(attribute)) == 1:
+                row[attribute] = value
+    return labels
 
 
 def _train_epoch(
     recipe: AsenRecipe,
     run: AsenRun,
     batches: Iterator[LoadedTriplets],
+    labels: Tensor,
     steps: int,
     epoch: int,
     watch: Watch | None,
 ) -> float:
     """One epoch of triplets; returns the mean loss."""
-    fused = {"fused": recipe.trains_both(epoch)}
-    run.model.config = run.model.config.model_copy(update=fused)
     set_training(recipe, run.model)
     set_rates(recipe, run.optimiser, epoch)
     total = 0.0
     for step, loaded in enumerate(batches):
-        loss = train_step(recipe, run, loaded)
+        loss = train_step(recipe, run, loaded, labels)
         _require_finite(loss, loaded.batch, epoch, step)
         total += loss
         if watch:
@@ -195,11 +252,17 @@ def _train_epoch(
     return total / max(1, steps)
 
 
-def _require_finite(loss: float, batch: TripletBatch, epoch: int, step: int) -> None:
+def _enter_stage(recipe: AsenRecipe, network: Asen, epoch: int) -> None:
+    """Ask the local branch from stage two on."""
+    fused = {"fused": recipe.trains_both(epoch)}
+    network.config = network.config.model_copy(update=fused)
+
+
+def _require_finite(loss: float, batch: Triplets, epoch: int, step: int) -> None:
     if not math.isfinite(loss):
         raise TrainingError(
             f"the loss became {loss} at epoch {epoch + 1}, step {step + 1} (training photos "
-            f"{batch.photos.ravel()[:6].tolist()}, ...). Lower the learning rate, and go on from "
+            f"{list_photos(batch)[:6]}, ...). Lower the learning rate, and go on from "
             "the epoch before with --resume"
         )
 
