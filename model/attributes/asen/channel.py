@@ -1,4 +1,4 @@
-"""Attribute-aware channel attention (ACA): which channels speak of an attribute (Eq. 21).
+"""Attribute-aware channel attention (ACA): which channels speak of an attribute (Eq. 19).
 
 B images, A attributes, C channels, D width of an attribute's vector.
 """

@@ -1,4 +1,4 @@
-"""The losses of ASEN++ (docs/math.md, Eq. 24-27); cosines in float32.
+"""The losses of ASEN++ (docs/math.md, Eq. 22-26); cosines in float32.
 
 T triplets, B photos, A attributes, D width of an embedding; the roles are anchor x,
 positive p and negative n.
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 def triplet_loss(embeddings: Tensor, margin: float) -> Tensor:
-    """Eq. 24: mean over (3, T, D) embeddings, roles x, p, n."""
+    """Eq. 22: mean over (3, T, D) embeddings, roles x, p, n."""
     x, p, n = embeddings.float()
     same, other = F.cosine_similarity(x, p, dim=-1), F.cosine_similarity(x, n, dim=-1)
     return F.relu(margin - same + other).mean()
 
 
 def alignment_loss(global_embeddings: Tensor, local_embeddings: Tensor) -> Tensor:
-    """Eq. 25: 1 - cosine of (3, T, D) global and local embeddings; roles are added, not averaged.
+    """Eq. 23: 1 - cosine of (3, T, D) global and local embeddings; roles are added, not averaged.
 
     Gradients reach both branches.
     """
@@ -26,7 +26,7 @@ def alignment_loss(global_embeddings: Tensor, local_embeddings: Tensor) -> Tenso
 
 
 def batch_triplet_loss(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Eq. 27: every triplet of a batch that the labels allow, for every attribute.
+    """Eq. 26: every triplet of a batch that the labels allow, for every attribute.
 
     Args:
         embeddings: (B, A, D).

@@ -149,7 +149,7 @@ class Asen(nn.Module):
         return Embedded(whole.embedding, local.embedding.view(*regions.shape[:2], -1), regions)
 
     def fuse(self, embedded: Embedded) -> Tensor:
-        """Unit vectors (B, A, 2 E) whose inner product mixes both cosines by beta (Eq. 27).
+        """Unit vectors (B, A, 2 E) whose inner product mixes both cosines by beta (Eq. 25).
 
         Without a local embedding, the global one alone: (B, A, E).
         """

@@ -1,7 +1,7 @@
 """From an attention map to a square region of the photo, for a whole batch on its device.
 
 The published code does this on the CPU, one photo at a time, in whole pixels; here the
-square may lie between pixels (docs/math.md, Eq. 22-23). No gradient flows.
+square may lie between pixels (docs/math.md, Eq. 20-21). No gradient flows.
 
 R regions, H x W locations of a map, F pixels a side of the frame, S pixels a side of the
 source photo, O of the cut region.

@@ -1,4 +1,4 @@
-"""Attribute-aware spatial attention (ASA): where to look for an attribute (docs/math.md, Eq. 20).
+"""Attribute-aware spatial attention (ASA): where to look for an attribute (docs/math.md, Eq. 18).
 
 B images, A attributes, C channels, N = H*W locations, D width of an attribute's vector,
 c' common width.

@@ -88,8 +88,8 @@ def train_asen(
     sampler = TripletSampler(
         data, num_triplets=recipe.triplets, batch=recipe.batch_triplets, seed=recipe.seed
     )
-    claim_folder(out, resume=resume)
     started = start_network(recipe, data, init, local_init)
+    claim_folder(out, resume=resume)
     network = started.network.to(where)
     origin = (
         f"{started.weights}; trained on {name_without_folders(data.name)}: "
@@ -145,13 +145,13 @@ def set_rates(recipe: AsenRecipe, optimiser: Optimizer, epoch: int) -> None:
 def compute_loss(
     recipe: AsenRecipe, embedded: Embedded, attributes: Tensor, labels: Tensor
 ) -> Tensor:
-    """The loss of a batch: Eq. 24-26, or with `learns_from` batch Eq. 27 in place of Eq. 24.
+    """The loss of a batch: Eq. 22-24, or with `learns_from` batch Eq. 26 in place of Eq. 22.
 
     Args:
         recipe: margin and weights.
         embedded: of 3 T photos, anchors first, then positives, then negatives.
         attributes: (3 T,) columns: the attribute each photo was drawn for.
-        labels: (3 T, A) values of the photos; used by Eq. 27 alone.
+        labels: (3 T, A) values of the photos; used by Eq. 26 alone.
     """
     rows = torch.arange(len(attributes), device=attributes.device)
     whole = _by_role(embedded.whole[rows, attributes])  # (3, T, E)
