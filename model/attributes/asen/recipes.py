@@ -19,7 +19,7 @@ class AsenRecipe(Choices):
     # The MGA preset whose backbone the global branch has.
     preset: str = "mga-r50"
     network: Network = "asen"
-    # A network of timm, or of a preset.
+    # A network of timm, or of a preset; global: the same as the global branch's.
     local_backbone: str = "resnet34"
     # Of the maps that the heads read. ResNets have stage 3 there.
     stride: int = Field(default=16, ge=2)
@@ -34,6 +34,9 @@ class AsenRecipe(Choices):
     largest_part: bool = False
     beta: float = Field(default=0.6, ge=0, le=1)
 
+    # global: the local branch starts stage two as a copy of the global one, which has to be the
+    # same network then. own: from its own weights, as published.
+    local_start: Literal["own", "global"] = "own"
     # Epochs of stage one and of stage two. `plain` has no stage two: all are its stage one.
     global_epochs: int = Field(default=50, ge=1)
     both_epochs: int = Field(default=20, ge=0)
@@ -115,7 +118,7 @@ PAPER = AsenRecipe(name="paper")
 
 _SMALL = AsenRecipe(
     name="small",
-    local_backbone="resnet50v2_trunk",
+    local_backbone="global",
     image_size=128,
     local_size=64,
     source_size=224,
@@ -125,6 +128,7 @@ _SMALL = AsenRecipe(
     triplets=1_600,
     learns_from="batch",
     centre=True,
+    local_start="global",
     learning_rate=3e-5,
     head_rate_factor=20.0,
     decay_every=1,
@@ -136,7 +140,6 @@ _SMALL = AsenRecipe(
 _QUICK = _SMALL.changed(
     name="quick",
     preset="tiny",
-    local_backbone="tiny",
     image_size=64,
     local_size=32,
     source_size=64,

@@ -17,7 +17,7 @@ from model.attributes.records import AttributeData
 from model.backbone import Backbone
 from model.checkpoint import is_checkpoint, load_checkpoint
 from model.config import PRESETS, BackboneOptions, ModelConfig, get_preset
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ParameterError
 from model.initialise import initialise
 
 # No map is compared with an attribute in a greater width, as published.
@@ -57,7 +57,12 @@ def start_network(
     whole = _start_trunk(recipe, name, recipe.image_size, init, recipe.seed)
     local = None
     if recipe.network == "asen":
-        local_name = _network_name(recipe.local_backbone)
+        local_name = _name_local(recipe, name)
+        if recipe.local_start == "global" and local_name != name:
+            raise ParameterError(
+                f"recipe {recipe.name} starts the local branch as a copy of the global one, but "
+                f"they are {local_name} and {name}; give both the same network, or local_start own"
+            )
         chosen = local_init or (init if local_name == name else "random")
         local = _start_trunk(recipe, local_name, recipe.local_size, chosen, recipe.seed + 1)
     config = AsenConfig(
@@ -113,6 +118,8 @@ def _take_from_checkpoint(
     return backbone, served.mean, served.std, f"{has}, {path.name} ({found.fingerprint[:12]})"
 
 
-def _network_name(name: str) -> str:
-    """The network of a preset, or the name itself."""
+def _name_local(recipe: AsenRecipe, whole: str) -> str:
+    name = recipe.local_backbone
+    if name == "global":
+        return whole
     return PRESETS[name].backbone.name if name in PRESETS else name

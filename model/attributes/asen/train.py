@@ -102,7 +102,7 @@ def train_asen(
     store = PhotoStore(data.train, recipe.framing, recipe.source_size)
     for epoch in range(run.epoch, recipe.epochs):
         batches = load_triplets(store, sampler.batches(epoch), workers=workers)
-        _enter_stage(recipe, network, epoch)
+        enter_stage(recipe, network, epoch)
         if recipe.centre and recipe.starts_stage(epoch):
             centre_outputs(recipe, network, store, len(data.train))
         loss = _train_epoch(recipe, run, batches, labels, len(sampler), epoch, watch)
@@ -140,6 +140,15 @@ def set_rates(recipe: AsenRecipe, optimiser: Optimizer, epoch: int) -> None:
         group["lr"] = (local if group["local"] else settled) * group["factor"]
     if recipe.starts_stage(epoch):
         optimiser.state.clear()
+
+
+def enter_stage(recipe: AsenRecipe, network: Asen, epoch: int) -> None:
+    """Ask the local branch from stage two on; at its start, give it the weights it starts from."""
+    fused = recipe.trains_both(epoch)
+    network.config = network.config.model_copy(update={"fused": fused})
+    if fused and recipe.starts_stage(epoch) and recipe.local_start == "global":
+        assert network.local_branch is not None
+        network.local_branch.load_state_dict(network.global_branch.state_dict())
 
 
 def compute_loss(
@@ -217,7 +226,7 @@ def centre_outputs(recipe: AsenRecipe, network: Asen, store: PhotoStore, num_pho
         sums.append(newest.flatten(0, 1))
     branch = network.local_branch if network.config.fused else network.global_branch
     assert branch is not None
-    branch.head.output.bias -= torch.cat(sums).mean(dim=0)
+    branch.head.output.bias.sub_(torch.cat(sums).mean(dim=0))
 
 
 def label_photos(data: AttributeData) -> Tensor:
@@ -250,12 +259,6 @@ def _train_epoch(
         if watch:
             watch(epoch, step, steps, loss)
     return total / max(1, steps)
-
-
-def _enter_stage(recipe: AsenRecipe, network: Asen, epoch: int) -> None:
-    """Ask the local branch from stage two on."""
-    fused = {"fused": recipe.trains_both(epoch)}
-    network.config = network.config.model_copy(update=fused)
 
 
 def _require_finite(loss: float, batch: Triplets, epoch: int, step: int) -> None:

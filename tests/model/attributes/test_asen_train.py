@@ -16,7 +16,7 @@ from model.attributes.asen.measure import measure_asen, validate_asen
 from model.attributes.asen.network import AttributeHead
 from model.attributes.asen.recipes import PAPER, AsenRecipe, get_asen_recipe
 from model.attributes.asen.start import start_network
-from model.attributes.asen.train import train_asen
+from model.attributes.asen.train import enter_stage, train_asen
 from model.attributes.records import Attribute, AttributeData
 from model.backbone import build_backbone
 from model.checkpoint import load_checkpoint
@@ -114,6 +114,22 @@ def test_stage_one_leaves_the_local_branch_alone_and_does_not_ask_it(
     assert moved == {"table", "global_branch"}
     network = load_asen(path).network
     assert embed_photos(network, data.train[:2], [0], amp="off").shape == (2, 1, 32)
+
+
+def test_the_local_branch_may_start_as_the_global_one(data: AttributeData) -> None:
+    network = start_network(QUICK, data).network
+    whole, local = network.global_branch, network.local_branch
+    assert local is not None
+    enter_stage(QUICK, network, epoch=0)
+    assert not torch.equal(local.head.output.weight, whole.head.output.weight)
+    enter_stage(QUICK, network, epoch=QUICK.global_epochs)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, local.state_dict()[name])
+
+
+def test_a_copy_of_another_network_is_refused(data: AttributeData) -> None:
+    with pytest.raises(ParameterError, match="small_resnet and tiny; give both the same network"):
+        start_network(QUICK.changed(local_backbone="small_resnet"), data)
 
 
 def test_a_fused_embedding_is_a_unit_vector_of_both_branches(
