@@ -21,14 +21,13 @@ TRIES = 100
 Places = NDArray[np.int64]
 
 
-class TripletBatch(NamedTuple):
-    """The attribute of each triplet, (N,), and anchor, positive and negative, (N, 3).
+class Triplets(NamedTuple):
+    """The attribute of each triplet and its three places in `AttributeData.train`, (N,) each."""
 
-    Photos are places in `AttributeData.train`.
-    """
-
-    attributes: Places
-    photos: Places
+    attribute: Places
+    anchor: Places
+    positive: Places
+    negative: Places
 
 
 class TripletSampler:
@@ -43,20 +42,15 @@ class TripletSampler:
     """
 
     def __init__(
-        self,
-        data: AttributeData,
-        *,
-        num_triplets: int = 100_000,
-        batch_triplets: int = 16,
-        seed: int = 0,
+        self, data: AttributeData, *, num_triplets: int = 100_000, batch: int = 16, seed: int = 0
     ) -> None:
         data.check_trainable()
-        if num_triplets < 1 or batch_triplets < 1:
+        if num_triplets < 1 or batch < 1:
             raise ParameterError(
-                f"{num_triplets} triplets in batches of {batch_triplets} cannot be drawn; "
+                f"{num_triplets} triplets in batches of {batch} cannot be drawn; "
                 "expected 1 or more of each"
             )
-        self.num_triplets, self.batch_triplets, self.seed = num_triplets, batch_triplets, seed
+        self.num_triplets, self.batch, self.seed = num_triplets, batch, seed
         every = [_Pool(data.train, k) for k in range(len(data.attributes))]
         self._pools = {k: pool for k, pool in enumerate(every) if pool.num_values > 1}
         if not self._pools:
@@ -72,23 +66,24 @@ class TripletSampler:
 
     def __len__(self) -> int:
         """Count the batches of an epoch; the last one may be smaller."""
-        return -(-self.num_triplets // self.batch_triplets)
+        return -(-self.num_triplets // self.batch)
 
-    def triplets(self, epoch: int) -> TripletBatch:
+    def triplets(self, epoch: int) -> Triplets:
         """All triplets of an epoch, in their order."""
         rng = np.random.default_rng([self.seed, epoch])
-        attributes = rng.choice(np.array(list(self._pools)), self.num_triplets)
-        photos = np.empty((self.num_triplets, 3), dtype=np.int64)
+        usable = np.array(list(self._pools))
+        attribute = usable[rng.integers(len(usable), size=self.num_triplets)]
+        places = np.empty((self.num_triplets, 3), dtype=np.int64)
         for k, pool in self._pools.items():
-            chosen = np.flatnonzero(attributes == k)
-            photos[chosen] = pool.draw(len(chosen), rng)
-        return TripletBatch(attributes, photos)
+            chosen = np.flatnonzero(attribute == k)
+            places[chosen] = pool.draw(len(chosen), rng)
+        return Triplets(attribute, places[:, 0], places[:, 1], places[:, 2])
 
-    def batches(self, epoch: int) -> list[TripletBatch]:
+    def batches(self, epoch: int) -> list[Triplets]:
         """Every batch of an epoch; `batches(epoch)[step:]` continues one."""
-        drawn, step = self.triplets(epoch), self.batch_triplets
-        starts = range(0, self.num_triplets, step)
-        return [TripletBatch(*(part[k : k + step] for part in drawn)) for k in starts]
+        drawn = self.triplets(epoch)
+        starts = range(0, self.num_triplets, self.batch)
+        return [Triplets(*(column[k : k + self.batch] for column in drawn)) for k in starts]
 
 
 class _Pool:
