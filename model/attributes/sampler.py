@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attributes.records import AttributeData, Labelled
+from model.attributes.records import Attribute, AttributeData, Labelled
 from model.errors import DataError, ParameterError
 
 LEAST = 2
@@ -33,10 +33,11 @@ class Triplets(NamedTuple):
 class TripletSampler:
     """Triplets of an epoch as a function of (seed, epoch): nothing else is remembered.
 
-    Values that fewer than two training photos show are left out, and `notes` says so.
+    Values that fewer than two training photos show are left out, then attributes with fewer
+    than two values; `notes` says so.
 
     Raises:
-        DataError: data for evaluation only, or an attribute of which no triplet can be made.
+        DataError: data for evaluation only, or no attribute of which a triplet can be made.
         ParameterError: fewer than one triplet.
     """
 
@@ -50,23 +51,18 @@ class TripletSampler:
                 "expected 1 or more of each"
             )
         self.num_triplets, self.batch, self.seed = num_triplets, batch, seed
-        self.notes: tuple[str, ...] = ()
-        self._pools = []
-        for k, attribute in enumerate(data.attributes):
-            pool = _Pool(data.train, k)
-            self._pools.append(pool)
-            if pool.num_values < 2:
-                raise DataError(
-                    f"{data.name} has {pool.num_values} values of {attribute.name} with two "
-                    "training photos or more; a triplet needs two such values: add photos, or "
-                    "leave the attribute out"
-                )
-            rare = [attribute.values[value] for value in pool.rare]
-            if rare:
-                self.notes += (
-                    f"{attribute.name}: {', '.join(rare)} left out of training, as fewer than "
-                    "two photos show it.",
-                )
+        every = [_Pool(data.train, k) for k in range(len(data.attributes))]
+        self._pools = {k: pool for k, pool in enumerate(every) if pool.num_values > 1}
+        if not self._pools:
+            raise DataError(
+                f"{data.name} has no attribute with two values of {LEAST} training photos each, "
+                "so there is nothing to tell apart; label more photos"
+            )
+        self.notes = tuple(
+            note
+            for attribute, pool in zip(data.attributes, every, strict=True)
+            for note in _note_rare(attribute, pool)
+        )
 
     def __len__(self) -> int:
         """Count the batches of an epoch; the last one may be smaller."""
@@ -75,9 +71,10 @@ class TripletSampler:
     def triplets(self, epoch: int) -> Triplets:
         """All triplets of an epoch, in their order."""
         rng = np.random.default_rng([self.seed, epoch])
-        attribute = rng.integers(len(self._pools), size=self.num_triplets)
+        usable = np.array(list(self._pools))
+        attribute = usable[rng.integers(len(usable), size=self.num_triplets)]
         places = np.empty((self.num_triplets, 3), dtype=np.int64)
-        for k, pool in enumerate(self._pools):
+        for k, pool in self._pools.items():
             chosen = np.flatnonzero(attribute == k)
             places[chosen] = pool.draw(len(chosen), rng)
         return Triplets(attribute, places[:, 0], places[:, 1], places[:, 2])
@@ -141,3 +138,14 @@ def _another(chosen: Places, counts: Places, rng: np.random.Generator) -> Places
     """Uniform below `counts`, but never the chosen one."""
     drawn = rng.integers(counts - 1)
     return np.asarray(drawn + (drawn >= chosen), dtype=np.int64)
+
+
+def _note_rare(attribute: Attribute, pool: _Pool) -> list[str]:
+    if pool.num_values < 2:
+        return [
+            f"{attribute.name} left out of training, as fewer than two of its values are shown "
+            "by two photos."
+        ]
+    rare = ", ".join(attribute.values[value] for value in pool.rare)
+    said = f"{attribute.name}: {rare} left out of training, as fewer than two photos show it."
+    return [said] if rare else []

@@ -78,9 +78,16 @@ def test_values_that_always_come_together_are_refused():
         TripletSampler(make_data(train, (2,)), num_triplets=5).triplets(0)
 
 
-def test_an_attribute_without_two_values_of_two_photos_is_refused():
+def test_an_attribute_without_two_values_of_two_photos_is_left_out_and_said_to_be():
+    train = [photo(k, k // 3, k // 2) for k in range(4)]
+    sampler = TripletSampler(make_data(train, (2, 2)), num_triplets=50)
+    assert set(sampler.triplets(0).attribute.tolist()) == {1}
+    assert sampler.notes[0].startswith("a left out of training")
+
+
+def test_data_of_which_no_triplet_can_be_made_is_refused():
     train = [photo(0, 0), photo(1, 0), photo(2, 1)]
-    with pytest.raises(DataError, match="mini has 1 values of a with two training photos"):
+    with pytest.raises(DataError, match="mini has no attribute with two values of 2 training"):
         TripletSampler(make_data(train, (2,)))
 
 
