@@ -22,7 +22,7 @@ def write_attribute_report(
         ParameterError: nothing to write, or results of different splits.
     """
     written = {
-        folder / JSON: _to_json(results, gains),
+        folder / JSON: attributes_to_json(results, gains),
         folder / MARKDOWN: render_attributes(results, gains),
     }
     try:
@@ -66,7 +66,11 @@ def render_attributes(
     return "\n\n".join(parts) + "\n"
 
 
-def _to_json(results: Sequence[AttributeResults], gains: Sequence[AttributeGain]) -> str:
+def attributes_to_json(
+    results: Sequence[AttributeResults], gains: Sequence[AttributeGain] = ()
+) -> str:
+    """The same figures as one JSON object: `results` and `gains`."""
+
     def join(found: Sequence[AttributeResults] | Sequence[AttributeGain]) -> str:
         return ",\n".join(each.model_dump_json(indent=2) for each in found)
 

@@ -79,14 +79,14 @@ def evaluate(
 
     Example: `python -m model evaluate --data inshop:photos --checkpoint mga.safetensors
     --out report`. Results go to stdout, progress to stderr. With --method asen: mAP of each
-    attribute, and the options --split, --out, --seed, --device and --json.
+    attribute, and the options --against, --split, --out, --seed, --device and --json.
     """
     if method == Method.ASEN:
-        _refuse_mga_choices(against, alpha, candidates, exhaustive, int8 or None)
+        _refuse_mga_choices(alpha, candidates, exhaustive, int8 or None)
         with _bar() as progress:
             return evaluate_with_attributes(
-                data, checkpoint, split=split, out=out, seed=seed, device=device,
-                as_json=as_json, progress=progress,
+                data, checkpoint, against=against or (), split=split, out=out, seed=seed,
+                device=device, as_json=as_json, progress=progress,
             )  # fmt: skip
     place = resolve_device(device)
     options: dict[str, object] = {} if not candidates else {"candidates": tuple(candidates)}
@@ -118,7 +118,7 @@ def evaluate(
 def _refuse_mga_choices(*choices: object) -> None:
     if any(choice is not None for choice in choices):
         raise ParameterError(
-            "--against, --alpha, --candidates, --exhaustive and --int8 speak of MGA's scores; with "
+            "--alpha, --candidates, --exhaustive and --int8 speak of MGA's scores; with "
             "--method asen there is one score an attribute: leave them out"
         )
 

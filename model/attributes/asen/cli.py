@@ -1,5 +1,7 @@
 """What `--method asen` does: the commands of `python -m model` hand over to these functions."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -7,10 +9,12 @@ import typer
 from model.attributes.asen.checkpoint import load_asen
 from model.attributes.asen.measure import measure_asen, validate_asen
 from model.attributes.asen.recipes import get_asen_recipe
-from model.attributes.asen.report import render, write_figures
 from model.attributes.asen.train import Watch, train_asen
 from model.attributes.data import load_attribute_data
+from model.attributes.metrics import compare
 from model.attributes.records import AttributeData, AttributeSplit
+from model.attributes.report import attributes_to_json, render_attributes, write_attribute_report
+from model.attributes.results import AttributeResults
 from model.devices import resolve_device
 from model.errors import ParameterError
 from model.evaluation.embedding import Progress
@@ -51,6 +55,7 @@ def evaluate_with_attributes(
     data: str,
     checkpoint: Path,
     *,
+    against: Sequence[Path] = (),
     split: str | None,
     out: Path | None,
     seed: int,
@@ -58,23 +63,41 @@ def evaluate_with_attributes(
     as_json: bool,
     progress: Progress,
 ) -> None:
-    """Measure a checkpoint attribute by attribute, and print what others published beside it."""
+    """Measure checkpoints attribute by attribute, and print what others published beside them.
+
+    `against` are further ones, each compared with the first, paired by query. A network of
+    two branches is also compared with its global branch alone.
+    """
     place = resolve_device(device)
-    loaded = load_asen(checkpoint)  # a bad one is better known before the data is read
+    # Bad files are better known before the data is read.
+    loaded = {file: load_asen(file) for file in (checkpoint, *against)}
     found = load_attribute_data(data, seed=seed)
-    chosen = choose_split(found, split)
-    figures = measure_asen(
-        loaded, found, chosen, file=checkpoint.name, device=place, seed=seed, progress=progress
-    )
+    found, photos = choose_split(found, split)
+    results: list[AttributeResults] = []
+    for file, each in loaded.items():
+        measured = measure_asen(
+            each, found, photos, name=_call(file), device=place, seed=seed, progress=progress
+        )
+        results.append(measured.whole)
+        if file == checkpoint and measured.global_alone is not None:
+            results.append(measured.global_alone)
+    first, *others = results
+    gains = [compare(f"{first.method} − {other.method}", first, other) for other in others]
     if out is not None:
-        write_figures(out, figures)
-    typer.echo(figures.model_dump_json(indent=2) if as_json else render(figures))
+        write_attribute_report(out, results, gains)
+    show = attributes_to_json if as_json else render_attributes
+    typer.echo(show(results, gains), nl=False)
 
 
-def choose_split(data: AttributeData, split: str | None) -> tuple[str, AttributeSplit]:
-    """The named part of the data; test without a name."""
-    known = {"test": data.test, "validation": data.valid}
-    name = split or "test"
-    if name not in known:
-        raise ParameterError(f"{data.name} has no split {split!r}; choose one of test, validation")
-    return name, known[name]
+def choose_split(data: AttributeData, split: str | None) -> tuple[AttributeData, AttributeSplit]:
+    """The named part of the data, test without a name; the data is called after another part."""
+    if split in (None, "test"):
+        return data, data.test
+    if split == "validation":
+        return replace(data, name=f"validation split of {data.name}"), data.valid
+    raise ParameterError(f"{data.name} has no split {split!r}; choose one of test, validation")
+
+
+def _call(file: Path) -> str:
+    """A short name for a run's checkpoint: the folder says which run."""
+    return f"{file.resolve().parent.name}/{file.name}"

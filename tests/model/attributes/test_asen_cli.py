@@ -7,15 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from model.attributes.asen import cli
-from model.attributes.asen.published import find_published
 from model.attributes.asen.recipes import ASEN_RECIPES, get_asen_recipe
 from model.attributes.records import AttributeData
 from model.cli import app
 from model.errors import ParameterError, SelvedgeError
 from tests.model.attributes.asen_data import draw_data
-
-# Rows of the official test split of FashionAI that ask, in the order of the attributes.
-FASHIONAI_QUERIES = (422, 623, 535, 422, 341, 289, 703, 265)
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +49,25 @@ def test_train_then_evaluate_prints_ours_beside_the_published(
     out = tmp_path / "run"
     path = run("train", *words, "--recipe", "quick-triplet", "--epochs", "2", "--out", out).strip()
     assert Path(path).is_file()
-    printed = run("evaluate", *words, "--checkpoint", trained, "--out", tmp_path / "report")
-    assert "| colour | 6 | 18 |" in printed
-    assert "mean weighted by queries" in printed
+    both = ("--checkpoint", trained, "--against", path)
+    printed = run("evaluate", *words, *both, "--out", tmp_path / "report")
+    assert (
+        "| attribute | out/checkpoint.safetensors | out/checkpoint.safetensors, global branch"
+        in (printed)
+    )
+    assert "## out/checkpoint.safetensors − run/checkpoint.safetensors (points, paired)" in printed
     assert "printed as 61.02 overall, the plain mean" in printed
-    assert "| this checkpoint |" in printed
-    assert (tmp_path / "report/attributes.md").read_text() == printed.removesuffix("\n")
-    found = json.loads((tmp_path / "report/attributes.json").read_text())
-    assert found["checkpoint"]["network"] == "asen"
-    as_json = json.loads(run("evaluate", *words, "--checkpoint", trained, "--json"))
-    assert as_json["results"]["rows"] == found["results"]["rows"]
+    assert "network: asen" in printed
+    assert (tmp_path / "report/attributes.md").read_text() == printed
+    as_json = json.loads(run("evaluate", *words, *both, "--json"))
+    assert len(as_json["results"]) == 3
+    assert len(as_json["gains"]) == 2
 
 
 @pytest.mark.usefixtures("_shapes")
 def test_the_published_stand_beside_the_test_set_only(trained: Path) -> None:
     words = ("--method", "asen", "--data", "fashionai:shapes", "--checkpoint", trained)
     assert "as published" not in run("evaluate", *words, "--split", "validation")
-
-
-def test_remembered_rows_give_the_printed_means() -> None:
-    table = find_published("fashionai:x")
-    assert table is not None
-    for row in table.rows:
-        values = list(row.by_attribute.values())
-        weighted = sum(v * n for v, n in zip(values, FASHIONAI_QUERIES, strict=True)) / 3600
-        assert row.weighted == pytest.approx(weighted, abs=0.006)
-        assert row.plain == pytest.approx(sum(values) / 8, abs=0.006)
 
 
 @pytest.mark.usefixtures("_shapes")

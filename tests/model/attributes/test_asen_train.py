@@ -214,14 +214,23 @@ def test_resuming_with_another_recipe_names_the_difference(
 
 def test_an_attribute_with_one_value_is_refused(data: AttributeData, tmp_path: Path) -> None:
     same = tuple(replace(photo, values={0: 0, 1: 0}) for photo in data.train)
-    with pytest.raises(DataError, match="a triplet needs two such values"):
+    with pytest.raises(DataError, match="nothing to tell apart"):
         train_asen(QUICK, replace(data, train=same), tmp_path)
 
 
 def test_data_without_a_known_attribute_is_refused(trained: Path, data: AttributeData) -> None:
     other = replace(data, attributes=(Attribute("hem", ("a", "b")), Attribute("cuff", ("c",))))
     with pytest.raises(DataError, match=r"hem, cuff, and the checkpoint knows colour, place"):
-        measure_asen(load_asen(trained), other, ("test", other.test))
+        measure_asen(load_asen(trained), other, other.test, name="x")
+
+
+def test_what_the_network_does_not_know_is_left_out_and_said(
+    trained: Path, data: AttributeData
+) -> None:
+    renamed = replace(data, attributes=(data.attributes[0], Attribute("hem", ("a", "b"))))
+    found = measure_asen(load_asen(trained), renamed, renamed.test, name="ours").whole
+    assert found.names == ["colour"]
+    assert "Not asked, or not known to ours: hem." in found.notes
 
 
 def test_attributes_are_matched_by_name(trained: Path, data: AttributeData) -> None:
