@@ -24,6 +24,8 @@ from model.mga import MGA, build_mga
 FORMAT: Literal["selvedge-checkpoint-1"] = "selvedge-checkpoint-1"
 # One key: safetensors writes several in random order, and equal content should be equal bytes.
 KEY = "selvedge"
+# Of checkpoints of ASEN++ (`model.attributes.asen.checkpoint`).
+ASEN_KEY = "selvedge-asen"
 
 
 class Record(BaseModel):
@@ -76,7 +78,16 @@ def save_checkpoint(path: Path, model: MGA, record: Record, *, half: bool = Fals
     if half:
         tensors = {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
     story = Story(format=FORMAT, config=model.config, record=record)
-    metadata = {KEY: story.model_dump_json()}
+    write_tensors(path, tensors, {KEY: story.model_dump_json()})
+    return compute_fingerprint(model.config, tensors)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically, as readable as any new file.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there before is untouched.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.touch()
@@ -92,7 +103,6 @@ def save_checkpoint(path: Path, model: MGA, record: Record, *, half: bool = Fals
             f"cannot write the checkpoint {path}: {error}; "
             "free some space or choose another folder (an older file there is untouched)"
         ) from error
-    return compute_fingerprint(model.config, tensors)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -101,7 +111,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: missing, not safetensors, not one of ours, or weights that do not fit.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path)
+    if ASEN_KEY in metadata:
+        raise CheckpointError(f"{path} is an ASEN++ checkpoint, not MGA's; give --method asen")
     if KEY not in metadata:
         raise CheckpointError(
             f"{path} is not a Selvedge checkpoint, though it is safetensors; "
@@ -124,7 +136,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def is_checkpoint(path: Path) -> bool:
     """Say whether a readable safetensors file is a whole checkpoint and not bare weights."""
     try:
-        return KEY in _read(path)[1]
+        return KEY in read_tensors(path)[1]
     except CheckpointError:
         return False
 
@@ -143,7 +155,12 @@ def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read all tensors of a safetensors file, and its metadata.
+
+    Raises:
+        CheckpointError: missing, or not readable as safetensors.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})

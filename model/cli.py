@@ -11,13 +11,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.attributes.asen.cli import train_with_attributes
+from model.attributes.asen.recipes import ASEN_RECIPES
+from model.attributes.data import load_attribute_data
 from model.baseline import baseline
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.config import with_query_scales
 from model.data import load_datasets
 from model.distil import distil, load_teacher
 from model.errors import ParameterError, SelvedgeError
-from model.evaluation.cli import calibrate, evaluate
+from model.evaluation.cli import Method, calibrate, evaluate
 from model.evaluation.validation import validate
 from model.recipes import DISTIL, RECIPES, get_recipe
 from model.train import Watch, train
@@ -42,8 +45,15 @@ def train_command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the state.")],
+    method: Annotated[
+        Method, typer.Option(help="mga: find the very garment; asen: embed single attributes.")
+    ] = Method.MGA,
     recipe: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; shop if not given.")
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(RECIPES)}; shop if not given. With --method asen: "
+            f"{', '.join(ASEN_RECIPES)}; small if not given."
+        ),
     ] = None,
     init: Annotated[
         str,
@@ -51,6 +61,13 @@ def train_command(
             help="Backbone weights: random, imagenet, a safetensors file; or a checkpoint."
         ),
     ] = "random",
+    local_init: Annotated[
+        str | None,
+        typer.Option(
+            help="With --method asen: weights of the local branch. If not given, --init's where "
+            "both branches have the same network, else random."
+        ),
+    ] = None,
     loss: Annotated[
         str | None, typer.Option(help="identity, triplet or multi-granular (the recipe's).")
     ] = None,
@@ -81,6 +98,20 @@ def train_command(
     needs. Held-out items are measured after each epoch; a test set is never touched.
     With --distil, the checkpoint is written and measured once, at the end.
     """
+    if method == Method.ASEN:
+        _refuse_mga_choices(data, loss, teacher, teacher_preset)
+        attributes = load_attribute_data(data[0], seed=seed)
+        for note in attributes.notes:
+            _say(note)
+        with _bar() as watch:
+            path = train_with_attributes(
+                attributes, out, recipe=recipe, preset=preset, epochs=epochs, seed=seed, init=init,
+                local_init=local_init, device=device, workers=workers, resume=resume, watch=watch,
+            )  # fmt: skip
+        typer.echo(path)
+        return
+    if local_init is not None:
+        raise ParameterError("--local-init is for --method asen; MGA has one branch, leave it out")
     changes = {"preset": preset, "epochs": epochs, "seed": seed}
     learn: Callable[..., Path]
     if teacher is not None:
@@ -105,6 +136,18 @@ def train_command(
             watch=watch,
         )
     typer.echo(path)
+
+
+def _refuse_mga_choices(data: list[str], *choices: str | None) -> None:
+    if any(choice is not None for choice in choices):
+        raise ParameterError(
+            "--loss, --distil and --teacher-preset are for MGA; with --method asen the losses are "
+            "the recipe's: leave them out"
+        )
+    if len(data) != 1:
+        raise ParameterError(
+            f"--method asen learns from one data set, and --data names {len(data)}; give one"
+        )
 
 
 def _refuse_other_choices(recipe: str | None, loss: str | None) -> None:

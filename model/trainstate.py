@@ -10,6 +10,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,6 +25,25 @@ from model.recipes import Choices
 
 STATE, LOG, FAILED = "state.safetensors", "log.csv", "failed_batch.safetensors"
 KEY = "run"
+
+
+class Resumable(Protocol):
+    """What a state is made of; `averaged` may be missing."""
+
+    epoch: int
+    origin: str
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def criterion(self) -> nn.Module: ...
+
+    @property
+    def optimiser(self) -> Optimizer: ...
+
+    @property
+    def averaged(self) -> nn.Module | None: ...
 
 
 @dataclass
@@ -51,7 +71,7 @@ def claim_folder(out: Path, *, resume: bool) -> None:
         raise _cannot_write(out, error) from error
 
 
-def save_state(out: Path, recipe: Choices, run: Run) -> None:
+def save_state(out: Path, recipe: Choices, run: Resumable) -> None:
     """Write everything the next epoch depends on."""
     tensors = {"epoch": torch.tensor(run.epoch)}
     for prefix, module in _modules(run).items():
@@ -62,7 +82,7 @@ def save_state(out: Path, recipe: Choices, run: Run) -> None:
     _write(out / STATE, tensors, {KEY: json.dumps(story)})
 
 
-def load_state(out: Path, recipe: Choices, run: Run) -> None:
+def load_state(out: Path, recipe: Choices, run: Resumable) -> None:
     """Bring a run back to its last finished epoch.
 
     Raises:
@@ -145,7 +165,7 @@ def write_failed_batch(out: Path, loaded: Loaded) -> Path:
     return out / FAILED
 
 
-def _modules(run: Run) -> dict[str, nn.Module]:
+def _modules(run: Resumable) -> dict[str, nn.Module]:
     modules: dict[str, nn.Module] = {"model": run.model, "criterion": run.criterion}
     if run.averaged is not None:
         modules["averaged"] = run.averaged

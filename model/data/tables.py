@@ -41,19 +41,19 @@ def load_csv(path: Path, options: Options, seed: int, holdout: float) -> DataSet
     (train, val, test; or query and gallery for a test set that is already divided).
     Items of `val` and `test` are divided into queries and gallery.
     """
-    table = _find_table(path)
-    rows = _read_rows(table)
-    image = _find_column(table, rows[0], options.take("image_column", ""), IMAGE_NAMES, "image")
-    product = _find_column(
+    table = find_table(path)
+    rows = read_rows(table)
+    image = find_column(table, rows[0], options.take("image_column", ""), IMAGE_NAMES, "image")
+    product = find_column(
         table, rows[0], options.take("product_column", ""), PRODUCT_NAMES, "product"
     )
     options.finish()
     groups: dict[str, list[Photo]] = {name: [] for name in SPLITS.values()}
     seen: dict[tuple[object, ...], int] = {}
     for number, row in enumerate(rows, start=2):
-        photo = _make_photo(table, number, row, image, product)
-        _refuse_twin(table, number, photo, seen)
-        groups[_read_split(table, number, row)].append(photo)
+        photo = make_photo(table, number, row, image, product)
+        refuse_twin(table, number, photo, seen)
+        groups[read_split(table, number, row)].append(photo)
     check_files((photo for group in groups.values() for photo in group), table)
     return _assemble(f"csv:{table}", table, groups, seed, holdout)
 
@@ -172,7 +172,8 @@ def _check_disjoint(where: Path, groups: dict[str, list[Photo]]) -> None:
                 )
 
 
-def _find_table(path: Path) -> Path:
+def find_table(path: Path) -> Path:
+    """The CSV that a path names: itself, or gallery.csv in the folder."""
     table = path / TABLE if path.is_dir() else path
     if not table.is_file():
         raise DataError(
@@ -181,7 +182,8 @@ def _find_table(path: Path) -> Path:
     return table
 
 
-def _read_rows(table: Path) -> list[Row]:
+def read_rows(table: Path) -> list[Row]:
+    """Every row of a CSV in UTF-8 by its columns; rows of another width are refused."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -198,7 +200,8 @@ def _read_rows(table: Path) -> list[Row]:
     return rows
 
 
-def _find_column(table: Path, row: Row, asked: str, guesses: tuple[str, ...], role: str) -> str:
+def find_column(table: Path, row: Row, asked: str, guesses: tuple[str, ...], role: str) -> str:
+    """The column asked for, or the first of the usual names that is there."""
     for name in (asked,) if asked else guesses:
         if name in row:
             return name
@@ -210,7 +213,8 @@ def _find_column(table: Path, row: Row, asked: str, guesses: tuple[str, ...], ro
     )
 
 
-def _read_split(table: Path, number: int, row: Row) -> str:
+def read_split(table: Path, number: int, row: Row) -> str:
+    """The part of a data set that a row is for: one of the values of `SPLITS`."""
     text = row.get("split", "").strip().lower()
     if text not in SPLITS:
         raise DataError(
@@ -220,7 +224,8 @@ def _read_split(table: Path, number: int, row: Row) -> str:
     return SPLITS[text]
 
 
-def _make_photo(table: Path, number: int, row: Row, image: str, product: str) -> Photo:
+def make_photo(table: Path, number: int, row: Row, image: str, product: str) -> Photo:
+    """The photo of one row, its path relative to the CSV."""
     for column in (image, product):
         if not row[column].strip():
             raise DataError(f"line {number} of {table} has no {column}; fill it in or remove it")
@@ -234,7 +239,7 @@ def _make_photo(table: Path, number: int, row: Row, image: str, product: str) ->
     )
 
 
-def _refuse_twin(
+def refuse_twin(
     table: Path, number: int, photo: Photo, seen: dict[tuple[object, ...], int]
 ) -> None:
     """A photo that stands twice would be found as its own answer."""
@@ -264,8 +269,8 @@ def _read_box(table: Path, number: int, row: Row) -> Box | None:
 
 def _read_owners(table: Path) -> dict[Path, str]:
     """Map each photo of gallery.csv to its contributor, or to itself without such a column."""
-    rows = _read_rows(table)
-    image = _find_column(table, rows[0], "", IMAGE_NAMES, "image")
+    rows = read_rows(table)
+    image = find_column(table, rows[0], "", IMAGE_NAMES, "image")
     return {table.parent / row[image]: row.get("contributor") or row[image] for row in rows}
 
 

@@ -1,0 +1,1 @@
+"""ASEN++ as published: attribute-specific embeddings of pixels. Import from its modules."""
