@@ -92,6 +92,7 @@ def serve(
 def measure(index: Path, photos: list[Path], seconds: float, rounds: int) -> dict[str, Phase]:
     """Run every phase against a copy of the index, which it changes."""
     settings = {"SELVEDGE_MAX_QUERIES": str(MAX_QUERIES), "SELVEDGE_DEVICE": "cpu"}
+    settings |= {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     workers = choose_policy(Settings(index_dir=index), "cpu").workers
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="selvedge-serve-")))

@@ -92,16 +92,33 @@ def compare_alone(bench: Bench) -> Phase:
                 cpu["generator"] += load.generator_cpu_s
     p50, added = percentile(inside, 0.5), percentile(outside, 0.5) - percentile(inside, 0.5)
     around = [all_ms - engine_ms for all_ms, engine_ms in zip(outside, said, strict=True)]
-    figures = {
+    figures: Figures = {
         "in_process_ms": summarise(inside),
         "http_ms": summarise(outside),
         "median_of_differences_ms": median(b - a for a, b in zip(inside, outside, strict=True)),
         "around_the_engine_ms": summarise(around),
         "cpu_ms_a_search": {name: 1000 * s / len(inside) for name, s in cpu.items()},
     }
-    note = f"in process {p50:.1f} ms; outside the engine's own clock {median(around):.2f} ms"
-    row = at_most("HTTP adds to the in-process p50", added, find_allowance(p50), "ms", note)
-    return Phase([row], figures)
+    allowed, half = find_allowance(p50), len(inside) // 2
+    drift = percentile(inside[half:], 0.5) - percentile(inside[:half], 0.5)
+    own = figures["cpu_ms_a_search"]["in_process"]
+    note = (
+        f"in process {p50:.1f} ms ({own:.1f} of CPU: the rest is other work on the machine), "
+        f"{drift:+.1f} from the first half to the second"
+    )
+    return Phase(
+        [
+            at_most("HTTP adds to the in-process p50", added, allowed, "ms", note),
+            at_most(
+                "p50 of the time outside the engine's own clock",
+                percentile(around, 0.5),
+                allowed,
+                "ms",
+                "the same without the machine's noise: both clocks run in one search",
+            ),
+        ],
+        figures,
+    )
 
 
 def compare_saturated(bench: Bench) -> Phase:
