@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serve import describe_machine
+from benchmarks.serve import describe_machine, serve
+from benchmarks.serving.disturbances import disturb
 from benchmarks.serving.generator import Stream, run_load
 from benchmarks.serving.inprocess import Spent
-from benchmarks.serving.phases import Bench, ask_health, compare_alone, compare_saturated, overload
+from benchmarks.serving.phases import (
+    Bench,
+    ask_health,
+    compare_alone,
+    compare_saturated,
+    load_partly,
+    overload,
+)
 from benchmarks.serving.processes import (
     Load,
     MemoryWatch,
@@ -24,7 +32,7 @@ from benchmarks.serving.processes import (
     start_trivial,
 )
 from benchmarks.serving.wire import Pool, read_answer
-from model.errors import ParameterError
+from model.errors import DataError, ParameterError
 from service.app import create_app
 from service.settings import Settings
 from tests.service.browser import serving
@@ -217,6 +225,38 @@ def test_health_is_judged_by_its_slowest_hundredth(outside_ms: float, met: bool)
     assert row.met is met
 
 
+def test_the_tail_at_70_percent_is_judged_for_both_kinds_of_arrivals() -> None:
+    rows, figures = load_partly(make_bench(100.0, 100.0), rate=20.0, alone_ms=100.0)
+    assert [row.measured for row in rows] == ["1", "1"]
+    assert figures["rate"] == pytest.approx(14.0)
+    assert figures["constant"]["p99/p50 with equal service times"] == pytest.approx(1.0)
+    assert figures["Poisson"]["p99/p50 with equal service times"] > 1.0
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_searches_that_fail_while_something_else_happens_are_counted(status: int) -> None:
+    [row], figures = disturb(make_bench(100.0, 100.0, status), "a test", lambda: {"done": 1})
+    # Forty of the fifty searches of a piece have this status.
+    failed = 0 if status == 200 else figures["disturbed_ms"]["n"] * 4
+    assert row.measured == str(failed)
+    assert row.met is (status == 200)
+    assert figures["done"] == 1
+
+
+def test_what_fails_beside_the_searches_fails_the_run() -> None:
+    def fail() -> dict[str, Any]:
+        raise DataError("the gallery was not built anew")
+
+    with pytest.raises(DataError, match="not built anew"):
+        disturb(make_bench(100.0, 100.0), "a test", fail)
+
+
+def test_an_index_without_queries_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="belong together"):
+        serve(index=tmp_path, labelled=None)
+
+
+@needs_proc
 def test_the_machine_is_described_in_words() -> None:
     machine = describe_machine("alone")
     assert "shared by service, load generator" in machine["cores"]
