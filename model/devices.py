@@ -1,13 +1,48 @@
-"""The one `device` setting: auto, cpu, cuda or cuda:N; and who computes in bfloat16."""
+"""The one `device` setting: auto, cpu, cuda or cuda:N; who computes in bfloat16, and when."""
 
-from collections.abc import Mapping
-from typing import Literal
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 import torch
 
 from model.errors import DeviceError, ParameterError
 
 Amp = Literal["auto", "on", "off"]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class OnDevice(Protocol):
+    """Something that computes on a device, named as in `Encoder.device`."""
+
+    @property
+    def device(self) -> str: ...
+
+
+S = TypeVar("S", bound=OnDevice)
+
+
+def one_at_a_time(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Let one thread at a time compute on a GPU, whoever asks: a batch or the ranking of a search.
+
+    Its memory is then that of one call, however many searches run; more threads would only queue
+    in the one stream that they share. On a CPU threads compute side by side. Such methods must not
+    call each other.
+    """
+
+    @wraps(method)
+    def wait_and_call(owner: S, /, *args: P.args, **options: P.kwargs) -> R:
+        if owner.device == "cpu":
+            return method(owner, *args, **options)
+        with _turns[owner.device]:
+            return method(owner, *args, **options)
+
+    return wait_and_call
 
 
 def resolve_device(device: str = "auto") -> torch.device:

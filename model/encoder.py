@@ -15,7 +15,7 @@ from PIL import Image
 from model.alignment import TokenSet
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, RecallName
-from model.devices import resolve_device
+from model.devices import one_at_a_time, resolve_device
 from model.evaluation.calibration import Calibration
 from model.explain import Decomposition, decompose
 from model.preprocessing import Prepared, prepare, prepare_scales, to_photo
@@ -111,6 +111,7 @@ class Encoder:
             for i in range(len(photos))
         ]
 
+    @one_at_a_time
     @torch.inference_mode()
     def encode(self, prepared: Sequence[Prepared]) -> Encoded:
         """Encode photos of one size in one forward pass."""
@@ -121,6 +122,7 @@ class Encoder:
         frames = [photo.frame for photo in prepared]
         return arrays._replace(geometry=to_photo(arrays.geometry, frames))
 
+    @one_at_a_time
     @torch.inference_mode()
     def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
         """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K).
@@ -134,6 +136,7 @@ class Encoder:
         scores: NDArray[np.float32] = self._model.align(asked, found).float().cpu().numpy()
         return scores
 
+    @one_at_a_time
     @torch.inference_mode()
     def explain(self, query: TokenSet, candidates: TokenSet) -> Decomposition[NDArray[np.float32]]:
         """Take S_token of one query (1, L, M, d) with (1, K, L, M, d) candidates apart."""

@@ -1,5 +1,6 @@
 """The application: settings and an engine in, an ASGI app out."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -88,6 +89,7 @@ def _make_lifespan(
         yield
         await run_in_threadpool(searches.close)
         await run_in_threadpool(slot.close)
+        gc.unfreeze()  # Libraries look at exit whether everything is gone.
 
     return lifespan
 
@@ -97,6 +99,10 @@ def _open_gallery(settings: Settings) -> GalleryLike:
     from indexer.live_engine import open_live
     from indexer.live_types import LiveOptions
 
+    # The network's libraries are half a million objects that stay: a full collection that walks
+    # them stops every request for 0.1 s. The gallery, which may be replaced, is not among them.
+    gc.collect()
+    gc.freeze()
     options = LiveOptions(
         token_budget_mb=settings.token_budget_mb,
         max_pixels=settings.max_pixels,

@@ -114,6 +114,17 @@ class BatchQueue(Generic[T, R]):
                     "The service is shutting down; send the request again in a few seconds.",
                     {"Retry-After": "5"},
                 )
+            self.refuse_if_full()
+            self._waiting.append(entry)
+            self._start_worker()
+            self._changed.notify_all()
+        # Weakly: an item must not live on in a circle with its own future.
+        entry.future.add_done_callback(partial(self._forget, weakref.ref(entry)))
+        return entry.future
+
+    def refuse_if_full(self) -> None:
+        """Raise what `submit` would raise now for lack of room: Refused with 429."""
+        with self._changed:
             free = self.policy.workers * self.policy.max_batch - self._num_running
             if len(self._waiting) >= self.policy.max_waiting + max(0, free):
                 raise Refused(
@@ -122,12 +133,6 @@ class BatchQueue(Generic[T, R]):
                     "Too many searches are running; try again in a moment.",
                     {"Retry-After": str(self._find_retry_after())},
                 )
-            self._waiting.append(entry)
-            self._start_worker()
-            self._changed.notify_all()
-        # Weakly: an item must not live on in a circle with its own future.
-        entry.future.add_done_callback(partial(self._forget, weakref.ref(entry)))
-        return entry.future
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Refuse new items, compute those that were accepted, and end the threads."""

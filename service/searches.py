@@ -100,6 +100,11 @@ class Searches:
         """Photos that wait for the network or go through it; 0 where batches do not pay."""
         return self._encoder.num_photos if self._encoder else 0
 
+    def refuse_if_full(self) -> None:
+        """Raise Refused with 429 when `run` would, so that nobody parses the upload for nothing."""
+        if self._queue:
+            self._queue.refuse_if_full()
+
     async def run(
         self, request: Request, job: SearchJob, begin_within_ms: int | None = None
     ) -> list[Found]:

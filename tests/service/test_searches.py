@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -96,6 +97,37 @@ def test_on_a_cpu_no_more_searches_run_than_there_are_cores(
     for cores, expected in {1: 1, 2: 2, 64: 4}.items():
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         assert choose_policy(settings, "cpu").workers == expected
+
+
+def test_a_full_queue_refuses_before_the_form_is_parsed(
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor, red_photo: bytes
+) -> None:
+    full = settings.model_copy(update={"max_searches": 1, "max_waiting": 0})
+    with TestClient(create_app(full, engine)) as client, engine.holding() as held:
+        running = pool.submit(client.post, "/search", files={"image": red_photo})
+        assert held.begun.wait(10)
+        refused = client.post("/search", data={"k": "a form that is not read"})
+        held.may_end.set()
+        assert running.result().status_code == 200
+    assert refused.json()["error"]["code"] == "too_busy"
+    assert refused.headers["retry-after"] == "1"
+
+
+def test_a_full_queue_is_nothing_to_tell_a_stranger(
+    settings: Settings, engine: FakeEngine, pool: ThreadPoolExecutor, red_photo: bytes
+) -> None:
+    key = "a key of sixteen characters"
+    full = settings.model_copy(
+        update={"max_searches": 1, "max_waiting": 0, "read_keys": SecretStr(key)}
+    )
+    with TestClient(create_app(full, engine)) as client, engine.holding() as held:
+        photo, headers = {"image": red_photo}, {"X-API-Key": key}
+        running = pool.submit(client.post, "/search", files=photo, headers=headers)
+        assert held.begun.wait(10)
+        stranger = client.post("/search", files=photo)
+        held.may_end.set()
+        assert running.result().status_code == 200
+    assert stranger.status_code == 401
 
 
 def test_a_server_that_stops_answers_what_it_accepted(

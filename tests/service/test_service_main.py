@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from indexer.live_types import LiveOptions
 from indexer.results import Hit, Item, Scores
 from model.errors import GalleryNotFoundError
-from service.__main__ import _make_curl, cli
+from service.__main__ import _listen, _make_curl, cli
 from tests.service.fake_engine import STRANGE_ID, FakeEngine
 
 Run = Callable[..., Result]
@@ -180,3 +180,12 @@ def test_the_limits_of_connections_reach_the_server(
     assert seen["timeout_keep_alive"] == 3
     assert seen["timeout_graceful_shutdown"] == 9
     assert seen["server_header"] is False
+
+
+def test_answers_do_not_wait_for_the_client_to_acknowledge_their_head() -> None:
+    """Head and body go out one after the other: with Nagle's algorithm the second waits 40 ms."""
+    with _listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
