@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from benchmarks.cli import app
 from benchmarks.pairs import PairMemory, measure_pairs
-from benchmarks.training import LEAD_IN, Speed, measure_speed
+from benchmarks.speed import LEAD_IN, Speed, measure_speed
 from model.data import DataSet, load_dataset
 from model.errors import DataError, ParameterError
 from model.recipes import Recipe, get_recipe
@@ -41,14 +41,15 @@ def test_floor_and_loops_are_timed_in_the_same_rounds(data: DataSet) -> None:
     for loop in (found.first, found.later):
         assert len(found.floor) == len(loop.rate) == len(loop.waiting) == 3
         shares = sorted(b / a for a, b in zip(found.floor, loop.rate, strict=True))
-        assert loop.ratio == shares[1]
+        assert loop.ratio == pytest.approx(shares[1])
+        assert loop.cpu_ratio > 0
         assert all(0 <= share < 1 for share in loop.waiting)
         assert loop.data_ms > 0
     assert found.kept == 1.0
 
 
 def test_what_there_is_no_room_for_is_said(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.training.ROOM", 1)
+    monkeypatch.setattr("benchmarks.speed.ROOM", 1)
     assert 0 < measure(RECIPE, data, steps=1, rounds=1).kept < 0.001
 
 
