@@ -23,8 +23,11 @@ from model.recipes import Recipe
 from model.train import VIEWS, compute_loss, set_training, start_run, train_step, training_input
 from model.trainstate import Run
 
-# Steps of the loop before its clock starts: they use up what was read ahead.
-LEAD_IN = 2
+# Steps before the clock starts: floor and loop find memory and caches as steps leave them, and
+# from then on each step of the loop has one batch loaded beside it.
+LEAD_IN = 1
+# Batches that a loop at its last step may have begun to load.
+AHEAD = 2
 # Photos that say how large a decoded one is.
 NUM_WEIGHED = 32
 
@@ -92,6 +95,7 @@ def measure_speed(
                     served,
                     views=VIEWS.get(recipe.augment),
                     workers=workers,
+                    prefetch=AHEAD,
                     room=room,
                 )
             )
@@ -141,8 +145,9 @@ def time_floor(recipe: Recipe, run: Run, resident: Loaded, epoch: int, steps: in
     pixels = run.model.normalise(torch.from_numpy(resident.pixels).to(device))
     items = torch.from_numpy(resident.batch.items).to(device)
     valid = torch.from_numpy(resident.batch.valid).to(device)
-    start, cpu = _now(device), time.process_time()
-    for _ in range(steps):
+    for step in range(LEAD_IN + steps):
+        if step == LEAD_IN:
+            start, cpu = _now(device), time.process_time()
         run.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(compute_loss(recipe, run, pixels, items, valid, epoch))
         run.optimiser.step()
@@ -166,7 +171,7 @@ def time_loop(
     if loaded_before:
         with closing(loader.batches(epoch)) as batches:
             # All that is timed, and all that is read ahead meanwhile.
-            for _ in islice(batches, steps + 2 * LEAD_IN):
+            for _ in islice(batches, LEAD_IN + steps + AHEAD):
                 pass
     with closing(loader.batches(epoch)) as batches:
         for loaded in islice(batches, LEAD_IN):
