@@ -41,7 +41,8 @@ class Loader:
         With several, an item's slots are divided among them in order; for processes they
         have to be functions of a module.
 
-        `workers` are processes; 0 loads by two threads of this one. `prefetch` batches are
+        `workers` are processes, for which a script needs `if __name__ == "__main__":`; 0 loads
+        by two threads of this one. `prefetch` batches are
         held in memory beside the one in use, and decoded photos of `room` bytes.
         """
         if workers < 0 or prefetch < 1 or room < 0:
