@@ -88,7 +88,7 @@ def train_rows(
     *,
     init: str = "random",
     device: str = "auto",
-    workers: int = 2,
+    workers: int = 0,
     validate: Validate | None = None,
     watch: WatchRow | None = None,
 ) -> dict[str, Path]:
@@ -208,7 +208,7 @@ def baseline(
     candidates: Annotated[int, typer.Option(help="K that are compared token by token.")] = 100,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Threads that load photos.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that load photos; 0: threads.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="JSON to stdout, not a table.")] = False,
 ) -> None:
     """Train the rows of the paper's Table 2 and compare them.

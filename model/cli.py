@@ -77,7 +77,7 @@ def train_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Threads that load photos.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that load photos; 0: threads.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
     teacher: Annotated[
         str | None,

@@ -7,6 +7,7 @@ trained for retrieval. As in `model/train.py`, everything random follows the see
 run that was killed ends with the same weights.
 """
 
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -105,7 +106,7 @@ def distil(
     init: str = "random",
     device: str = "auto",
     resume: bool = False,
-    workers: int = 2,
+    workers: int = 0,
     validate: Validate | None = None,
     watch: Watch | None = None,
 ) -> Path:
@@ -119,7 +120,7 @@ def distil(
         init: what the student starts from, as in `model.train.train`.
         device: auto, cpu, cuda or cuda:N.
         resume: go on from the last finished epoch in `out`.
-        workers: threads that load photos.
+        workers: processes that load photos; 0 loads by threads of this one.
         validate: measures the finished model; its figures go to the record.
         watch: called after each step with (epoch, step, steps an epoch, loss).
 
@@ -132,17 +133,17 @@ def distil(
     student, words, _ = initialise(get_preset(recipe.preset), init, recipe.seed)
     run = start_run(recipe, student.to(where), teacher.model.to(where))
     run.origin = f"{words}; taught by {teacher.words} on {data.name}: {len(data.train)} photos"
-    loader = _make_loader(recipe, student, data, workers)
-    if resume:
-        load_state(out, recipe, run)
-    else:
-        _measure(recipe, run, teacher.model, loader)
-    for epoch in range(run.epoch, recipe.epochs):
-        loss, distances = _teach_epoch(recipe, run, teacher.model, loader, epoch, out, watch)
-        run.epoch = epoch + 1
-        factor = cosine_factor(epoch, recipe.epochs, recipe.warmup_epochs)
-        write_log(out, epoch, loss, factor, distances)
-        save_state(out, recipe, run)
+    with _make_loader(recipe, student, data, workers) as loader:
+        if resume:
+            load_state(out, recipe, run)
+        else:
+            _measure(recipe, run, teacher.model, loader)
+        for epoch in range(run.epoch, recipe.epochs):
+            loss, distances = _teach_epoch(recipe, run, teacher.model, loader, epoch, out, watch)
+            run.epoch = epoch + 1
+            factor = cosine_factor(epoch, recipe.epochs, recipe.warmup_epochs)
+            write_log(out, epoch, loss, factor, distances)
+            save_state(out, recipe, run)
     # From the state alone: a run that was killed in here fits the same again.
     photos = choose_fit_photos(data)
     fit(student.eval(), photos, seed=recipe.seed, amp=recipe.amp)
@@ -195,8 +196,9 @@ def _make_loader(recipe: Distillation, student: MGA, data: DataSet, workers: int
 @torch.no_grad()
 def _measure(recipe: Distillation, run: Run, teacher: MGA, loader: Loader) -> None:
     assert isinstance(run.criterion, ImitationLoss)
-    batches = islice(loader.batches(0), NUM_MEASURED_BATCHES)
-    run.criterion.measure([_show(recipe, teacher, batch.pixels) for batch in batches])
+    with closing(loader.batches(0)) as batches:
+        few = islice(batches, NUM_MEASURED_BATCHES)
+        run.criterion.measure([_show(recipe, teacher, batch.pixels) for batch in few])
 
 
 def _teach_epoch(

