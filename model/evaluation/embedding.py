@@ -20,6 +20,7 @@ from model.config import RecallName
 from model.mga import MGA
 from model.preprocessing import prepare
 from model.recall import NAMES
+from model.runtime.trunks import Trunk
 
 if TYPE_CHECKING:
     from model.data.records import Photo
@@ -113,13 +114,17 @@ def embed_photos(
     workers: int = 2,
     stage: str = "photos",
     progress: Progress | None = None,
+    trunk: Trunk | None = None,
 ) -> Embedded:
-    """Encode photos in order; batches are decoded ahead by `workers` threads."""
+    """Encode photos in order; batches are decoded ahead by `workers` threads.
+
+    The backbone is computed by `trunk` where one is given.
+    """
     parts: list[Embedded] = []
     with evaluating(model), ThreadPoolExecutor(workers) as pool:
         done = 0
         for pixels in _read_ahead(model, photos, read, batch, pool):
-            parts.append(_embed(model, pixels))
+            parts.append(_embed(model, trunk or model.backbone, pixels))
             done += len(pixels)
             if progress:
                 progress(stage, done, len(photos))
@@ -159,9 +164,9 @@ def _read_ahead(
         yield np.stack([future.result() for future in futures])
 
 
-def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
+def _embed(model: MGA, trunk: Trunk, pixels: NDArray[np.uint8]) -> Embedded:
     moved = torch.from_numpy(pixels).to(model.mean.device)
-    features = model.encode(model.normalise(moved))
+    features = model.describe(trunk(model.normalise(moved)))
     return Embedded(*map(_host, (features.global_feature, features.tokens, features.mass)))
 
 
