@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from model.alignment import TokenSet
 from model.checkpoint import Checkpoint, load_checkpoint
@@ -21,6 +22,7 @@ from model.explain import Decomposition, decompose
 from model.preprocessing import Prepared, prepare, to_photo
 from model.runtime.names import RuntimeName
 from model.runtime.opening import open_trunk
+from model.runtime.trunks import Trunk
 
 
 class Encoded(NamedTuple):
@@ -117,12 +119,20 @@ class Encoder:
         """Letterbox an RGB photo; thread-safe."""
         return prepare(image, self.config.preprocessing)
 
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 pixels as the backbone's input, on the device."""
+        return self._model.normalise(pixels.to(self._device))
+
+    @property
+    def trunk(self) -> Trunk:
+        """The bare backbone, computed as `runtime` says."""
+        return self._trunk.run
+
     @torch.inference_mode()
     def encode(self, prepared: Sequence[Prepared]) -> Encoded:
         """Encode photos in one forward pass."""
         pixels = torch.from_numpy(np.stack([photo.pixels for photo in prepared]))
-        maps = self._trunk.run(self._model.normalise(pixels.to(self._device)))
-        features = self._model.describe(maps)
+        features = self._model.describe(self.trunk(self.normalise(pixels)))
         found = (*features, self._model.recall_vector(features))
         arrays = Encoded(*(x.float().cpu().numpy() for x in found))
         frames = [photo.frame for photo in prepared]
