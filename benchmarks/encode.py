@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -86,7 +87,7 @@ def make_jpegs(source: Path, target: Path, count: int) -> list[Path]:
 
 def measure_runtimes(path: Path, files: Sequence[Path], rounds: int) -> list[dict[str, Any]]:
     """Photos a second of each runtime, alone and with head, and its cosine with eager."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for threads in (1, 2):
         with _threads(threads):
             encoders = {
@@ -202,8 +203,8 @@ def _take_turns(
         for name, encoder in encoders.items():
             with torch.inference_mode():
                 pixels = _normalise(encoder, prepared)
-                bare = _clock(lambda encoder=encoder, pixels=pixels: encoder.trunk(pixels))
-            whole = _clock(lambda encoder=encoder: encoder.encode(prepared))
+                bare = _clock(partial(encoder.trunk, pixels))
+            whole = _clock(partial(encoder.encode, prepared))
             best[name] = (min(best[name][0], bare), min(best[name][1], whole))
     return best
 

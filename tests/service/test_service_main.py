@@ -66,12 +66,13 @@ def run() -> Run:
 def test_it_opens_the_gallery_with_the_settings_and_ends_with_0(
     run: Run, opened: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    result = run("--index", tmp_path, "--device", "cpu", "--token-budget-mb", 7)
+    result = run("--index", tmp_path, "--runtime", "half", "--token-budget-mb", 7)
     assert result.exit_code == 0, result.output
     assert opened == [
         {
             "index_dir": tmp_path,
-            "device": "cpu",
+            "device": "auto",
+            "runtime": "half",
             "checkpoint": None,
             "options": LiveOptions(token_budget_mb=7),
         }
