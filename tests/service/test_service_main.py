@@ -132,7 +132,7 @@ def test_misuse_is_exit_2(run: Run, arguments: list[str], expected: str) -> None
 
 def test_every_option_names_its_environment_twin() -> None:
     text = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
-    assert text.count("[env: SELVEDGE_") == 9
+    assert text.count("[env: SELVEDGE_") == 10
     assert "Example: python -m service --index out/demo" in text
 
 
