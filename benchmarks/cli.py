@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
@@ -20,6 +21,7 @@ def verbs() -> None:
     """Measure this project; results go to stdout."""
 
 
+app.command()(encode)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)

@@ -94,6 +94,7 @@ def open_live(
     index_dir: Path,
     *,
     device: str = "auto",
+    runtime: str = "eager",
     checkpoint: Path | None = None,
     options: LiveOptions | None = None,
 ) -> LiveEngine:
@@ -102,6 +103,7 @@ def open_live(
     Args:
         index_dir: what `python -m indexer build` wrote.
         device: auto, cpu, cuda or cuda:N; takes the place of `options.device`.
+        runtime: how the backbone is computed: auto, eager, half, openvino or compile.
         checkpoint: the index's own copy when not given; any other file must have the
             same fingerprint.
         options: memory, history and maintenance.
@@ -111,4 +113,4 @@ def open_live(
         CheckpointError, DeviceError: what they say.
     """
     chosen = replace(options or LiveOptions(), device=device)
-    return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device), chosen)
+    return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device, runtime), chosen)

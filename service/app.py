@@ -113,6 +113,7 @@ def _open_gallery(settings: Settings) -> GalleryLike:
     return open_live(
         settings.index_dir,
         device=settings.device,
+        runtime=settings.runtime,
         checkpoint=settings.checkpoint,
         options=options,
     )

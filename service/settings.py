@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.results import MAX_K
 from model.images import MAX_PIXELS
+from model.runtime.names import RuntimeName
 
 PREFIX = "SELVEDGE_"
 # Guessing a key of 16 characters over HTTP is hopeless.
@@ -38,6 +39,11 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the network runs; `auto` takes a GPU if there is one."
+    )
+    runtime: RuntimeName = Field(
+        default="auto",
+        description="How the backbone is computed: eager, half, openvino or compile; `auto` takes "
+        "the fastest that agrees with eager, found by a short measurement at the first start.",
     )
     checkpoint: Path | None = Field(
         default=None,
