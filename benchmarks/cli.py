@@ -8,6 +8,7 @@ from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
+from benchmarks.soak.command import soak
 from benchmarks.training import training
 from model.errors import ParameterError, SelvedgeError
 
@@ -23,6 +24,7 @@ app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
 app.command()(report)
+app.command()(soak)
 app.command()(training)
 
 
