@@ -5,7 +5,6 @@ it or refuse it; an answer of 5xx, no answer in time, or memory that keeps growi
 """
 
 import io
-import json
 import random
 import sys
 import time
@@ -21,6 +20,7 @@ from rich.console import Console
 from typer import Exit, Option
 
 from benchmarks.memory import fit_slope, read_memory
+from benchmarks.story import write_story
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MODES = {
@@ -77,7 +77,7 @@ def fuzz(
         "seconds": round(time.perf_counter() - started),
     }
     if out:
-        out.write_text(json.dumps(story, indent=1) + "\n", encoding="utf-8")
+        write_story(out, story)
     _print(story)
     if story["findings"]:
         raise Exit(1)

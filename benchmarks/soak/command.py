@@ -1,6 +1,5 @@
 """`python -m benchmarks soak`: minutes of searches and changes, with kill -9 in between."""
 
-import json
 import os
 import platform
 import random
@@ -24,6 +23,7 @@ from benchmarks.soak.journal import Journal, Violation
 from benchmarks.soak.load import Client, Gate, Operator, Searcher, World, Writer
 from benchmarks.soak.process import SETTINGS, ServiceProcess
 from benchmarks.soak.tally import Tally
+from benchmarks.story import write_story
 
 OUT = Path("benchmarks/results/soak.json")
 WRITERS = SEARCHERS = 2
@@ -59,7 +59,7 @@ def soak(
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         work = Path(folder)
         story = run_soak(Plan(60 * minutes, seed=seed), work, index)
-        out.write_text(json.dumps(story, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_story(out, story)
         log = out.with_suffix(".log")
         if story["violations"]:
             shutil.copyfile(work / "service.log", log)
