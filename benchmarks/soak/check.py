@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.soak.client import Client, World
 from benchmarks.soak.gallery import Row, read_rows
 from benchmarks.soak.journal import Violation
-from benchmarks.soak.load import Client, World
 from indexer.verify import verify
 from model.errors import SelvedgeError
 

@@ -18,9 +18,10 @@ from typer import Exit, Option
 
 from benchmarks.memory import fit_slope, read_memory
 from benchmarks.soak.check import Checker, find_failures
+from benchmarks.soak.client import Client, Gate, World
 from benchmarks.soak.gallery import Photos, build_tiny, has_mark, read_rows
 from benchmarks.soak.journal import Journal, Violation
-from benchmarks.soak.load import Client, Gate, Operator, Searcher, World, Writer
+from benchmarks.soak.load import Operator, Searcher, Writer
 from benchmarks.soak.process import SETTINGS, ServiceProcess
 from benchmarks.soak.tally import Tally
 from benchmarks.story import write_story
@@ -49,16 +50,21 @@ def soak(
         Path | None, Option(help="Gallery to copy; left out: a drawn one, preset `tiny`.")
     ] = None,
     seed: Annotated[int, Option(help="Of the load and of the kills.")] = 0,
+    kill_every_s: Annotated[
+        float,
+        Option(help="Seconds between a start and the next kill, give or take a third.", min=3),
+    ] = 30.0,
     out: Annotated[Path, Option(help="JSON file for the findings.")] = OUT,
 ) -> None:
     """Change, search and kill a real service; exit 1 if it breaks a promise.
 
-    The first two thirds of the time it is killed every 20 to 40 seconds, then it runs on, so that
-    its memory can be seen to stay. Example: `python -m benchmarks soak --minutes 30`.
+    The first two thirds of the time it is killed again and again, then it runs on, so that its
+    memory can be seen to stay. Example: `python -m benchmarks soak --minutes 30`.
     """
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         work = Path(folder)
-        story = run_soak(Plan(60 * minutes, seed=seed), work, index)
+        between = (kill_every_s * 2 / 3, kill_every_s * 4 / 3)
+        story = run_soak(Plan(60 * minutes, between, seed=seed), work, index)
         write_story(out, story)
         log = out.with_suffix(".log")
         if story["violations"]:

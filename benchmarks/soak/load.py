@@ -1,193 +1,19 @@
-"""The mixed load: clients that change and search the service, and look at once what they did."""
+"""The mixed load: clients that write and look at once at what they did, search, and operate."""
 
 import json
-import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
-from benchmarks.soak.gallery import MARK, Photos
-from benchmarks.soak.journal import Change, Journal, State, Value, Violation
-from benchmarks.soak.process import ServiceProcess
-from benchmarks.soak.tally import Tally
+from benchmarks.soak.client import Client, K, World, to_path
+from benchmarks.soak.gallery import MARK
+from benchmarks.soak.journal import Change, State, Value
 from indexer.update import remove
 from model.errors import GalleryBusyError
 
-PAUSE_S = 0.05
-TIMEOUT_S = 60.0
 MOST_AT_ONCE = 8
-# A search by its own photo scores 1 and strangers far less, so a few hits say enough.
-K = 5
-# Full queue, busy folder, starting up; and queries or versions that are not kept any more.
-EXPECTED = (404, 410, 429, 503)
-
-
-class Gate:
-    """Lets clients work, and holds them back while the gallery is looked at."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._is_open = False
-        self._inside = 0
-        self.is_over = False
-
-    @contextmanager
-    def passing(self) -> Iterator[None]:
-        """Wait until it is open (or all is over), and count as inside."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._is_open or self.is_over)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._inside -= 1
-                self._condition.notify_all()
-
-    def open(self) -> None:
-        """Let them work."""
-        with self._condition:
-            self._is_open = True
-            self._condition.notify_all()
-
-    def close(self, *, over: bool = False) -> None:
-        """Let nobody in, and wait until nobody is inside; `over` sends them home."""
-        with self._condition:
-            self._is_open, self.is_over = False, over
-            self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._inside)
-
-
-@dataclass(frozen=True)
-class World:
-    """What all clients share."""
-
-    service: ServiceProcess
-    index: Path
-    journal: Journal
-    photos: Photos
-    tally: Tally
-    gate: Gate
-    target: int  # items that the writers come back to
-    is_marked: bool  # the gallery has the column `mark`
-
-
-class Client:
-    """One thread with one kind of work: `step` is done again and again while the gate is open."""
-
-    def __init__(self, world: World, seed: int, pause_s: float = PAUSE_S) -> None:
-        self.world, self.rng = world, random.Random(seed)
-        self._pause_s = pause_s
-        self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False, headers=world.service.headers)
-        self._thread = threading.Thread(target=self._run, name=f"client {seed}")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for the end, once the gate is over."""
-        self._thread.join()
-        self._http.close()
-
-    def connect(self) -> httpx.Client:
-        """A connection of its own to the service that runs now."""
-        return httpx.Client(
-            base_url=self.world.service.url, headers=self.world.service.headers, trust_env=False
-        )
-
-    def step(self) -> None:
-        """One piece of work."""
-        raise NotImplementedError
-
-    def send(self, operation: str, method: str, path: str, **body: Any) -> httpx.Response | None:
-        """Send one request and count its answer; None when the connection broke.
-
-        Raises:
-            httpx.ConnectError: nothing was sent.
-        """
-        begun = time.monotonic()
-        try:
-            response = self._http.request(method, self.world.service.url + path, **body)
-        except httpx.ConnectError:
-            self.world.tally.count(operation, "no connection", 0.0)
-            raise
-        except httpx.TimeoutException:
-            self._complain("hang", f"{method} {path} was not answered in {TIMEOUT_S:.0f} s")
-            return None
-        except httpx.TransportError:
-            self.world.tally.count(operation, "broken", 0.0)
-            return None
-        self.world.tally.count(operation, str(response.status_code), time.monotonic() - begun)
-        if response.status_code != 200 and response.status_code not in EXPECTED:
-            self._complain("answer", f"{method} {path}: {response.status_code} {response.text}")
-        return response
-
-    def search(self, operation: str, since: float, **body: Any) -> dict[str, Any] | None:
-        """Search; no hit may have been removed before `since`. None without an answer of 200."""
-        response = self.send(operation, "POST", "/search", **body)
-        if response is None or response.status_code != 200:
-            return None
-        answer: dict[str, Any] = response.json()
-        found = [hit["item_id"] for hit in answer["hits"]]
-        for ghost in self.world.journal.find_ghosts(found, since):
-            self._complain("ghost", f"a search found {ghost} after its removal was acknowledged")
-        return answer
-
-    def search_photo(self, operation: str, photo: bytes) -> dict[str, Any] | None:
-        """Search by a photo."""
-        form = {"k": K, "candidates": 20}
-        return self.search(operation, time.monotonic(), data=form, files={"image": photo})
-
-    def look_at(self, item_id: str, state: State, old: str | None = None) -> None:
-        """Search by an item's photo, and ask for the item: both must show its state."""
-        digest = state.photo if state else old
-        photo = self.world.photos.find(digest) if digest else None
-        if photo is not None:
-            answer = self.search_photo("search after change", photo)
-            found = [hit["item_id"] for hit in answer["hits"]] if answer else None
-            if found is not None and state and found[:1] != [item_id]:
-                self._complain("not found", f"a search by the photo of {item_id} found {found}")
-            if found is not None and not state and item_id in found:
-                self._complain("ghost", f"a search found {item_id}, which is removed")
-        response = self.send("item", "GET", _path(item_id))
-        if response is None or response.status_code not in (200, 404):
-            return
-        shown = read_shown(response)
-        if shown != (state and (state.product, state.mark)):
-            self._complain("shown", f"item {item_id} is shown as {shown}, it should be {state}")
-
-    def _run(self) -> None:
-        while not self.world.gate.is_over:
-            with self.world.gate.passing():
-                if self.world.gate.is_over:
-                    return
-                try:
-                    self.step()
-                except httpx.ConnectError:
-                    time.sleep(PAUSE_S)
-                except Exception as error:
-                    self._complain("driver", f"the driver failed: {error!r}")
-                    raise
-            time.sleep(self._pause_s)
-
-    def _complain(self, kind: str, sentence: str) -> None:
-        self.world.tally.report([Violation(kind, sentence)])
-
-
-def read_shown(response: httpx.Response) -> tuple[str, int | None] | None:
-    """The product and mark that GET /items/{id} shows; None for 404."""
-    if response.status_code == 404:
-        return None
-    item = response.json()
-    return item["product_id"], item["metadata"].get(MARK)
 
 
 class Writer(Client):
@@ -247,12 +73,12 @@ class Writer(Client):
             if parts == "metadata":
                 body = {"json": _facts(label)}
         after = label._replace(photo=digest)
-        self._change(f"replace {parts}", "PUT", _path(item_id), {item_id: after}, body)
+        self._change(f"replace {parts}", "PUT", to_path(item_id), {item_id: after}, body)
 
     def _remove(self) -> None:
         item_id = self.world.journal.take(self.rng, present=True)
         if item_id is not None:
-            self._change("delete", "DELETE", _path(item_id), {item_id: None}, {})
+            self._change("delete", "DELETE", to_path(item_id), {item_id: None}, {})
 
     def _change(
         self,
@@ -271,7 +97,7 @@ class Writer(Client):
         if response is None or response.status_code == 500:
             return  # done or not: the gallery says so after the restart
         if response.status_code == 404:
-            self._complain("lost", f"{method} {path}: 404, but {change.before} was acknowledged")
+            self.complain("lost", f"{method} {path}: 404, but {change.before} was acknowledged")
         self._finish(change, done=response.status_code == 200)
 
     def _finish(self, change: Change, *, done: bool) -> None:
@@ -328,10 +154,10 @@ class Searcher(Client):
             return
         pages = [first, response.json()]
         if len({page["gallery"]["version"] for page in pages}) > 1:
-            self._complain("paging", "the second page is of another version than the first")
+            self.complain("paging", "the second page is of another version than the first")
         found = [hit["item_id"] for page in pages for hit in page["hits"]]
         if len(set(found)) < len(found):
-            self._complain("paging", f"two pages of one search have items twice: {found}")
+            self.complain("paging", f"two pages of one search have items twice: {found}")
 
     def _by_filter(self) -> None:
         form = {"k": K, "filter": "item_id LIKE 'soak/%'", "group_by": "product"}
@@ -392,10 +218,6 @@ class Operator(Client):
         if response is not None and response.status_code == 200:
             [(item_id, before)] = change.before.items()
             self.look_at(item_id, None, before.photo if before else None)
-
-
-def _path(item_id: str) -> str:
-    return f"/items/{quote(item_id, safe='')}"
 
 
 def _facts(value: Value) -> dict[str, Any]:
