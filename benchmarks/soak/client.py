@@ -88,9 +88,10 @@ class Client:
         """Begin."""
         self._thread.start()
 
-    def join(self) -> None:
+    def close(self) -> None:
         """Wait for the end, once the gate is over."""
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._http.close()
 
     def connect(self) -> httpx.Client:

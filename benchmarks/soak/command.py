@@ -29,6 +29,8 @@ from benchmarks.story import write_story
 OUT = Path("benchmarks/results/soak.json")
 WRITERS = SEARCHERS = 2
 LOOK_EVERY_S = 5.0
+# A gallery that is given may itself have been drawn for a soak.
+FIRST_OF_COPY = 1_000_000
 # The service ends by the signal itself once it has answered everybody.
 STOPPED = (0, -signal.SIGTERM)
 
@@ -78,7 +80,7 @@ def soak(
 
 def run_soak(plan: Plan, folder: Path, index: Path | None = None) -> dict[str, Any]:
     """Soak a service of a copy of `index`; returns what is written as JSON."""
-    photos = Photos()
+    photos = Photos() if index is None else Photos(FIRST_OF_COPY)
     if index is None:
         soaked, what = build_tiny(folder, photos), "drawn photos, preset tiny, random weights"
     else:
@@ -131,8 +133,8 @@ class _Run:
         finally:
             self.world.gate.close(over=True)
             self.world.service.kill()
-            for client in clients:
-                client.join()
+            for client in [*clients, self._checker]:
+                client.close()
 
     def describe(self) -> dict[str, Any]:
         """Everything but what the clients counted."""

@@ -31,8 +31,9 @@ _VECTORS = ("global", "recall", "tokens", "token_scales", "geometry")
 class Photos:
     """Draws photos by number; the same number is the same photo."""
 
-    def __init__(self) -> None:
-        self._next = 0
+    def __init__(self, first: int = 0) -> None:
+        """`first`: number of the first photo; a gallery built by another `Photos` has the first."""
+        self._next = first
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
