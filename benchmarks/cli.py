@@ -10,6 +10,7 @@ from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
 from benchmarks.serve import serve
+from benchmarks.soak.command import soak
 from benchmarks.training import training
 from model.errors import ParameterError, SelvedgeError
 
@@ -27,6 +28,7 @@ app.command()(probes)
 app.command()(queries)
 app.command()(report)
 app.command()(serve)
+app.command()(soak)
 app.command()(training)
 
 

@@ -14,7 +14,7 @@ from indexer.engine import SearchEngine
 from indexer.live import LiveGallery
 from indexer.live_types import LiveOptions, LiveStats
 from indexer.requests import NewItem
-from indexer.results import WriteReport
+from indexer.results import TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from model.encoder import Encoder
 from model.errors import VersionGoneError
@@ -45,8 +45,10 @@ class LiveEngine:
             return engine
         if snapshot is None:
             raise VersionGoneError(
-                f"version {version} of the gallery is not held any more (it is at "
-                f"{self._gallery.current().stamp.version}); search again from the first page"
+                f"version {version} of the gallery is not held any more: it is at "
+                f"{self._gallery.current().stamp.version} now, and holds the newest "
+                f"{self._options.keep_versions} for {self._options.keep_s:.0f} s at most; search "
+                "again from the first page"
             )
         # The plan of a service loads model.encoder.Encoder; only tests have others.
         encoder = cast(Encoder, snapshot.encoder)
@@ -78,6 +80,10 @@ class LiveEngine:
     def stats(self) -> LiveStats:
         """Count what is held in memory and on disk."""
         return self._gallery.stats()
+
+    def tasks(self) -> dict[str, TaskStats]:
+        """How work in the background fares; see `LiveGallery.tasks`."""
+        return self._gallery.tasks()
 
     def close(self) -> None:
         """Stop the background threads."""

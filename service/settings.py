@@ -84,6 +84,14 @@ class Settings(BaseSettings):
         description="Seconds after its last use that a `query_id` can be searched with again, and "
         "that a `cursor` stays on its version of the gallery.",
     )
+    keep_versions: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Versions of the gallery that a `cursor` can stay on, the newest included: "
+        "it is gone after that many changes. Each costs some kilobytes, and keeps the files that "
+        "it reads on the disk.",
+    )
     max_queries: int = Field(
         default=1000, ge=1, description="Most queries kept for a search by `query_id`."
     )
