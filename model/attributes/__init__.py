@@ -1,0 +1,1 @@
+"""Attribute-specific retrieval: "the same collar, another colour". Import from its modules."""
