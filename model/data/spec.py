@@ -56,8 +56,10 @@ class Options:
             )
 
 
-def parse_spec(spec: str, more: Mapping[str, object]) -> tuple[str, Path | None, Options]:
-    """Split a data set's name into its kind, its path and its options.
+def parse_spec(
+    spec: str, more: Mapping[str, object], forms: Mapping[str, str] = FORMS
+) -> tuple[str, Path | None, Options]:
+    """Split a data set's name into its kind, one of `forms`, its path and its options.
 
     >>> kind, path, options = parse_spec("csv:shop/photos.csv?product_column=sku", {})
     >>> kind, path.as_posix(), options.values
@@ -65,9 +67,9 @@ def parse_spec(spec: str, more: Mapping[str, object]) -> tuple[str, Path | None,
     """
     kind, _, rest = spec.partition(":")
     place, _, query = rest.partition("?")
-    if kind not in FORMS:
+    if kind not in forms:
         raise ParameterError(
-            f"{spec!r} does not name a data set; expected one of: {', '.join(FORMS.values())}"
+            f"{spec!r} does not name a data set; expected one of: {', '.join(forms.values())}"
         )
     values = {name: str(value) for name, value in more.items()}
     for pair in filter(None, query.split("&")):
@@ -76,7 +78,7 @@ def parse_spec(spec: str, more: Mapping[str, object]) -> tuple[str, Path | None,
             raise ParameterError(f"{pair!r} in {spec!r} is no option; write it as name=value")
         values[name] = value
     if not place and kind != "stitch":
-        raise ParameterError(f"{spec!r} names no place; write {FORMS[kind]}")
+        raise ParameterError(f"{spec!r} names no place; write {forms[kind]}")
     return kind, Path(place) if place else None, Options(values, kind)
 
 
