@@ -1,7 +1,7 @@
 """A new attribute from a few labelled photos; the network and all other attributes stay.
 
-n examples, V values among them, D = L * M * r numbers that describe an image, E width of an
-embedding. Equations: docs/math.md, "Attributes from tokens".
+n examples, V values among them, D = L * M * F numbers that describe an image.
+Equations: docs/math.md, "Attributes from tokens".
 
 What is learned is a ridge regression from the description to the values. Its prior is what other
 attributes had to look at: with few examples, a direction that already tells collars or pockets
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.attributes.features import Floats
-from model.attributes.slot_heads import EPS, AttributeHeads, AttributeInfo, SlotBasis
+from model.attributes.slot_heads import DIM, EPS, AttributeHeads, AttributeInfo, Scaling
 from model.errors import ParameterError
 
 MIN_EXAMPLES = 4
@@ -60,16 +60,16 @@ def learn_attribute(
     """
     known = _check(name, values, len(tokens), base)
     features = base.read(tokens, mass, geometry)
-    basis = _recentre(base.basis, features)
-    described = basis(features).astype(np.float64)
+    scaling = _recentre(base.scaling, features)
+    described = scaling(features).astype(np.float64)
     rows = described.reshape(len(described), -1)
-    targets = _score_values(values, known)
+    targets = score_values(values, known)
     views = [_join(rows, _pull(rows, base), share) for share in PRIORS]
     view, ridge = _choose(rows, views, targets)
     weights = _solve(rows @ view.T, targets, ridge).T @ view
-    found = _fit_width(weights, rows, base.dim).reshape(base.dim, *described.shape[1:])
+    found = fit_width(weights, rows).reshape(-1, *described.shape[1:])
     info = AttributeInfo(name, known, None, len(rows), source)
-    return AttributeHeads(base.fingerprint, (info,), basis, {name: found})
+    return AttributeHeads(base.fingerprint, (info,), scaling, {name: found})
 
 
 def _check(name: str, values: Sequence[str], count: int, base: AttributeHeads) -> tuple[str, ...]:
@@ -107,14 +107,14 @@ def _check(name: str, values: Sequence[str], count: int, base: AttributeHeads) -
     return known
 
 
-def _recentre(basis: SlotBasis, features: Floats) -> SlotBasis:
+def _recentre(scaling: Scaling, features: Floats) -> Scaling:
     """Move the centre towards the examples', who may be photographed in another way."""
     share = len(features) / (len(features) + MEAN_WEIGHT)
-    mean: Floats = ((1 - share) * basis.mean + share * features.mean(0)).astype(np.float32)
-    return SlotBasis(mean, basis.projection)
+    mean: Floats = ((1 - share) * scaling.mean + share * features.mean(0)).astype(np.float32)
+    return Scaling(mean, scaling.scale)
 
 
-def _score_values(values: Sequence[str], known: Sequence[str]) -> Doubles:
+def score_values(values: Sequence[str], known: Sequence[str]) -> Doubles:
     """Centred indicators (n, V), a rare value scaled up: optimal scoring."""
     hot = np.array([[value == each for each in known] for value in values], dtype=np.float64)
     share = hot.mean(0)
@@ -129,7 +129,7 @@ def _pull(rows: Doubles, base: AttributeHeads) -> Doubles:
     """
     pulled = np.zeros_like(rows)
     for name in base.names:
-        matrix = base.maps[name].reshape(base.dim, -1).astype(np.float64)
+        matrix = base.maps[name].reshape(len(base.maps[name]), -1).astype(np.float64)
         seen = rows @ matrix.T
         pulled += seen @ matrix / max(float(np.square(seen).sum()), EPS)
     return pulled
@@ -166,16 +166,14 @@ def _solve(similarity: Doubles, targets: Doubles, ridge: float) -> Doubles:
     return solved
 
 
-def _fit_width(weights: Doubles, rows: Doubles, width: int) -> Floats:
-    """Give (V, D) weights E rows: zeros below, or the E strongest directions on the examples.
+def fit_width(weights: Doubles, rows: Doubles) -> Floats:
+    """Keep (V, D) weights, or of more than E rows the E strongest directions on the examples.
 
     Scaled so that an example's embedding has length one on average before it is normalised,
     which half precision needs.
     """
-    if len(weights) > width:
+    if len(weights) > DIM:
         _, _, directions = np.linalg.svd(rows @ weights.T, full_matrices=False)
-        weights = np.asarray(directions[:width] @ weights)
-    weights = weights / max(float(np.linalg.norm(rows @ weights.T, axis=1).mean()), EPS)
-    padded = np.zeros((width, weights.shape[1]), dtype=np.float32)
-    padded[: len(weights)] = weights
-    return padded
+        weights = np.asarray(directions[:DIM] @ weights)
+    length = float(np.linalg.norm(rows @ weights.T, axis=1).mean())
+    return (weights / max(length, EPS)).astype(np.float32)

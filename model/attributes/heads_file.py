@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from model.attributes.features import Floats
-from model.attributes.slot_heads import AttributeHeads, AttributeInfo, SlotBasis
+from model.attributes.slot_heads import AttributeHeads, AttributeInfo, Scaling
 from model.errors import CheckpointError
 
 FORMAT: Literal["selvedge-attributes-1"] = "selvedge-attributes-1"
@@ -42,7 +42,7 @@ def save_heads(heads: AttributeHeads, path: Path) -> None:
     Raises:
         CheckpointError: the file cannot be written.
     """
-    tensors = {"mean": heads.basis.mean, "projection": heads.basis.projection}
+    tensors = {"mean": heads.scaling.mean, "scale": heads.scaling.scale}
     tensors |= {f"map.{number}": heads.maps[name] for number, name in enumerate(heads.names)}
     halves = {key: np.ascontiguousarray(x, dtype=np.float16) for key, x in tensors.items()}
     infos = tuple(_Info(**vars(info)) for info in heads.infos)
@@ -71,7 +71,7 @@ def load_heads(path: Path) -> AttributeHeads:
         CheckpointError: missing, not safetensors, not attributes, damaged, or of another format.
     """
     tensors, metadata = _read(path)
-    if KEY not in metadata or "projection" not in tensors:
+    if KEY not in metadata or "scale" not in tensors:
         raise CheckpointError(
             f"{path} does not hold attributes, though it is safetensors; "
             "expected what `python -m model attributes train` writes"
@@ -85,13 +85,13 @@ def load_heads(path: Path) -> AttributeHeads:
         ) from error
     infos = [AttributeInfo(**info.model_dump()) for info in story.attributes]
     try:
-        basis = SlotBasis(tensors["mean"], tensors["projection"])
+        scaling = Scaling(tensors["mean"], tensors["scale"])
         maps = {info.name: tensors[f"map.{number}"] for number, info in enumerate(infos)}
     except KeyError as error:
         raise CheckpointError(f"{path} lacks the tensor {error}; fetch it again") from error
     if not all(np.isfinite(x).all() for x in tensors.values()):
         raise CheckpointError(f"{path} holds a weight that is no number; make it anew")
-    return AttributeHeads(story.fingerprint, infos, basis, maps)
+    return AttributeHeads(story.fingerprint, infos, scaling, maps)
 
 
 def _read(path: Path) -> tuple[dict[str, Floats], dict[str, str]]:

@@ -1,10 +1,11 @@
 """Attributes read from the token store: one embedding an attribute, computed when it is asked for.
 
-B images, L levels, M tokens a level, d token width, F features a token, r width of a slot,
-E width of an embedding. A slot is a place (level, token): it belongs to the same centre in every
-image. Equations: docs/math.md, "Attributes from tokens".
+B images, L levels, M tokens a level, d token width, F features a token, E width of an embedding.
+A slot is a place (level, token): it belongs to the same centre in every image.
+Equations: docs/math.md, "Attributes from tokens".
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ import numpy as np
 from model.attributes.features import Floats, describe_tokens
 from model.errors import CheckpointError, ParameterError
 
+# Width of an embedding, so that all attributes of a gallery fit one table.
+DIM = 64
 EPS = 1e-12
 
 
@@ -32,20 +35,18 @@ class AttributeInfo:
 
 
 @dataclass(frozen=True)
-class SlotBasis:
-    """What all attributes of one file share: each slot's features, centred and projected.
+class Scaling:
+    """What all attributes of one file share: how features are centred and scaled.
 
-    mean: (L, M, F). projection: (L, M, F, r).
+    mean: (L, M, F), each slot's own. scale: (F,), above zero.
     """
 
     mean: Floats
-    projection: Floats
+    scale: Floats
 
     def __call__(self, features: Floats) -> Floats:
-        """Project (B, L, M, F) features: (B, L, M, r)."""
-        found: Floats = np.einsum(
-            "blmf,lmfr->blmr", features - self.mean, self.projection, optimize=True
-        )
+        """Centre and scale (B, L, M, F) features."""
+        found: Floats = (features - self.mean) / self.scale
         return found
 
 
@@ -60,17 +61,17 @@ class AttributeHeads:
         self,
         fingerprint: str,
         infos: Iterable[AttributeInfo],
-        basis: SlotBasis,
+        scaling: Scaling,
         maps: Mapping[str, Floats],
     ) -> None:
-        """Keep the parts; `maps` holds (E, L, M, r) for each attribute of `infos`.
+        """Keep the parts; `maps` holds (V, L, M, F), V <= E, for each attribute of `infos`.
 
         Raises:
             CheckpointError: the parts do not fit together.
         """
         self.fingerprint = fingerprint
         self.infos = tuple(infos)
-        self.basis = basis
+        self.scaling = scaling
         self.maps = dict(maps)
         _check_parts(self)
 
@@ -81,8 +82,8 @@ class AttributeHeads:
 
     @property
     def dim(self) -> int:
-        """E, the width of an embedding."""
-        return int(next(iter(self.maps.values())).shape[0])
+        """E, the width of an embedding; what an attribute does not need of it is zero."""
+        return DIM
 
     def info(self, name: str) -> AttributeInfo:
         """What is known of one attribute."""
@@ -103,9 +104,8 @@ class AttributeHeads:
         embedding's own direction, where that is positive. Unused tokens get nothing; where no
         token adds anything, the used ones share evenly.
         """
-        parts = np.einsum(
-            "blmr,elmr->blme", self.describe(tokens, mass, geometry), self._map(name), optimize=True
-        )
+        described = self.describe(tokens, mass, geometry)
+        parts = np.einsum("blmf,elmf->blme", described, self._map(name), optimize=True)
         whole = parts.sum(axis=(1, 2))
         added = np.einsum("blme,be->blm", parts, whole, optimize=True)
         used = (mass > 0).astype(np.float32)
@@ -116,14 +116,14 @@ class AttributeHeads:
         return normalised
 
     def describe(self, tokens: Floats, mass: Floats, geometry: Floats) -> Floats:
-        """Compute what all attributes look at, (B, L, M, r), once for several of them."""
-        return self.basis(self.read(tokens, mass, geometry))
+        """Compute what all attributes look at, (B, L, M, F), once for several of them."""
+        return self.scaling(self.read(tokens, mass, geometry))
 
     def read(self, tokens: Floats, mass: Floats, geometry: Floats) -> Floats:
         """Check the tokens and join what is known of each: (B, L, M, F)."""
         features = describe_tokens(tokens, mass, geometry)
-        if features.shape[1:] != self.basis.mean.shape:
-            level, token, width = self.basis.mean.shape
+        if features.shape[1:] != self.scaling.mean.shape:
+            level, token, width = self.scaling.mean.shape
             raise ParameterError(
                 f"the tokens are {tokens.shape[1:]} an image, and these attributes read "
                 f"({level}, {token}, {width - 6}); use the checkpoint they were made for"
@@ -132,21 +132,26 @@ class AttributeHeads:
 
     def embed_described(self, name: str, described: Floats) -> Floats:
         """Embed what `describe` gave: (B, E), unit length."""
-        raw = np.einsum("blmr,elmr->be", described, self._map(name), optimize=True)
+        matrix = self._map(name)
+        raw = (
+            described.reshape(len(described), math.prod(matrix.shape[1:]))
+            @ matrix.reshape(len(matrix), -1).T
+        )
         length = np.linalg.norm(raw, axis=-1, keepdims=True)
-        unit: Floats = (raw / np.where(length > EPS, length, 1)).astype(np.float32)
+        unit = np.zeros((len(raw), DIM), dtype=np.float32)
+        unit[:, : len(matrix)] = raw / np.where(length > EPS, length, 1)
         return unit
 
     def only(self, names: Iterable[str]) -> "AttributeHeads":
         """Keep some attributes, in the order given."""
         kept = [self.info(name) for name in names]
         maps = {info.name: self.maps[info.name] for info in kept}
-        return AttributeHeads(self.fingerprint, kept, self.basis, maps)
+        return AttributeHeads(self.fingerprint, kept, self.scaling, maps)
 
     def with_quality(self, quality: Mapping[str, float]) -> "AttributeHeads":
         """Note measured qualities; attributes that are not named keep theirs."""
         infos = [replace(i, quality=quality.get(i.name, i.quality)) for i in self.infos]
-        return AttributeHeads(self.fingerprint, infos, self.basis, self.maps)
+        return AttributeHeads(self.fingerprint, infos, self.scaling, self.maps)
 
     def _map(self, name: str) -> Floats:
         self._find(name)
@@ -174,21 +179,21 @@ def check_checkpoint(heads: AttributeHeads, fingerprint: str, what: str) -> None
 
 
 def _check_parts(heads: AttributeHeads) -> None:
-    names, (mean, projection) = heads.names, (heads.basis.mean, heads.basis.projection)
-    shapes: set[tuple[int, ...]] = {x.shape for x in heads.maps.values()}
+    names, mean, scale = heads.names, heads.scaling.mean, heads.scaling.scale
+    shapes = {x.shape for x in heads.maps.values()}
     fits = (
         len(names) > 0
         and set(names) == set(heads.maps)
         and len(set(names)) == len(names)
         and mean.ndim == 3
-        and projection.ndim == 4
-        and projection.shape[:3] == mean.shape
-        and len(shapes) == 1
-        and next(iter(shapes))[1:] == (*mean.shape[:2], projection.shape[3])
+        and scale.shape == mean.shape[2:]
+        and bool((scale > 0).all())
+        and all(len(shape) == 4 and 0 < shape[0] <= DIM for shape in shapes)
+        and all(shape[1:] == mean.shape for shape in shapes)
     )
     if not fits:
         raise CheckpointError(
             f"the parts of these attributes do not fit together (attributes {', '.join(names)}; "
-            f"mean {mean.shape}, projection {projection.shape}, maps "
+            f"mean {mean.shape}, scale {scale.shape}, maps "
             f"{', '.join(map(str, sorted(shapes)))}); make them again"
         )

@@ -1,48 +1,40 @@
-"""Attributes with random weights, and photos whose tokens are drawn around a value."""
+"""Photos that exist only as records."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-import pytest
-from numpy.typing import NDArray
 
-from model.attributes.heads import AttributeHeads, AttributeInfo
-from model.attributes.slot_heads import SlotBasis
+from model.attributes.records import Attribute, AttributeData, AttributeSplit, Labelled
+from model.data.records import Photo
 
-LEVELS, TOKENS, WIDTH, SLOT, DIM = 2, 3, 8, 12, 6
-Store = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+EMPTY = AttributeSplit((), {}, {})
 
 
-def draw_store(count: int, seed: int = 0) -> Store:
-    """Tokens, mass and geometry of `count` images."""
-    rng = np.random.default_rng(seed)
-    tokens = rng.standard_normal((count, LEVELS, TOKENS, WIDTH)).astype(np.float32)
-    tokens /= np.linalg.norm(tokens, axis=-1, keepdims=True)
-    mass = rng.dirichlet(np.ones(TOKENS), (count, LEVELS)).astype(np.float32)
-    geometry = (rng.random((count, LEVELS, TOKENS, 5)) / 5).astype(np.float32)
-    return tokens, mass, geometry
+def photo(name, *values, item=None, others=None):
+    """A record of which the k-th value is `values[k]`; None is unknown."""
+    known = {k: value for k, value in enumerate(values) if value is not None}
+    return Labelled(Photo(Path(f"{name}.jpg"), item or str(name)), known, others or {})
 
 
-@pytest.fixture
-def store() -> Callable[..., Store]:
-    return draw_store
-
-
-@pytest.fixture
-def heads() -> AttributeHeads:
-    """Two attributes, random weights."""
-    rng = np.random.default_rng(1)
-    features = WIDTH + 6
-    basis = SlotBasis(
-        rng.standard_normal((LEVELS, TOKENS, features)).astype(np.float32) / 10,
-        rng.standard_normal((LEVELS, TOKENS, features, SLOT)).astype(np.float32),
+def make_data(train, counts, **more):
+    """Training photos of attributes a, b, ... with these numbers of values."""
+    attributes = tuple(
+        Attribute("abcdef"[k], tuple(f"v{n}" for n in range(count)))
+        for k, count in enumerate(counts)
     )
-    infos = [
-        AttributeInfo("collar", ("point", "polo"), 0.5, 100, "drawn garments"),
-        AttributeInfo("hem", ("curved", "straight"), None, 80, "drawn garments"),
-    ]
-    maps = {
-        info.name: rng.standard_normal((DIM, LEVELS, TOKENS, SLOT)).astype(np.float32)
-        for info in infos
-    }
-    return AttributeHeads("f" * 64, infos, basis, maps)
+    return AttributeData("mini", attributes, tuple(train), EMPTY, EMPTY, **more)
+
+
+def make_split(num_photos=60, counts=(4, 3), seed=0, share=3, **more):
+    """Photos of random values; each `share`-th asks, the others answer."""
+    rng = np.random.default_rng(seed)
+    photos = tuple(
+        photo(n, *(int(rng.integers(count)) for count in counts), item=f"i{n // 2}")
+        for n in range(num_photos)
+    )
+    asks = tuple(n for n in range(num_photos) if n % share == 0)
+    answers = tuple(n for n in range(num_photos) if n % share)
+    known = range(len(counts))
+    queries, candidates = dict.fromkeys(known, asks), dict.fromkeys(known, answers)
+    attributes = tuple(Attribute("abcdef"[k], tuple("012345"[: counts[k]])) for k in known)
+    return AttributeSplit(photos, queries, candidates, **more), attributes

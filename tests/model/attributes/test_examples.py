@@ -5,7 +5,13 @@ import pytest
 
 from model.attributes.heads import AttributeHeads, learn_attribute
 from model.errors import ParameterError
-from tests.model.attributes.conftest import Store, draw_store
+from tests.model.attributes.token_store import Store, draw_store, make_heads
+
+
+@pytest.fixture
+def heads() -> AttributeHeads:
+    return make_heads()
+
 
 VALUES = ("cargo", "none", "patch")
 
@@ -23,7 +29,7 @@ def draw_pockets(count: int, seed: int, strength: float = 1.5) -> tuple[Store, l
 
 def measure_accuracy(learned: AttributeHeads, seed: int) -> float:
     """Nearest other photo has the same value."""
-    store, values = draw_pockets(90, seed)
+    store, values = draw_pockets(90, seed, strength=4)
     found = learned.embed("pocket", *store)
     scores = found @ found.T
     np.fill_diagonal(scores, -2)
@@ -31,7 +37,7 @@ def measure_accuracy(learned: AttributeHeads, seed: int) -> float:
 
 
 def test_twenty_examples_are_enough_for_a_clear_attribute(heads: AttributeHeads) -> None:
-    store, values = draw_pockets(21, 1)
+    store, values = draw_pockets(21, 1, strength=4)
     learned = learn_attribute("pocket", *store, values, heads, source="a person")
     assert measure_accuracy(learned, 2) > 0.8
     info = learned.info("pocket")
@@ -65,9 +71,10 @@ def test_the_order_of_the_examples_does_not_matter(heads: AttributeHeads) -> Non
 
 
 def test_more_values_than_the_embedding_is_wide(heads: AttributeHeads) -> None:
-    store = draw_store(20)
-    learned = learn_attribute("pocket", *store, [f"v{k % 10}" for k in range(20)], heads)
-    assert learned.embed("pocket", *store).shape == (20, heads.dim)
+    store = draw_store(140)
+    learned = learn_attribute("pocket", *store, [f"v{k % 70}" for k in range(140)], heads)
+    assert learned.embed("pocket", *store).shape == (140, heads.dim)
+    assert len(learned.maps["pocket"]) == heads.dim
 
 
 def test_equal_photos_are_no_reason_to_fail(heads: AttributeHeads) -> None:

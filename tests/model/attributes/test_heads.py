@@ -15,21 +15,26 @@ from model.attributes.heads import (
     save_heads,
 )
 from model.attributes.heads_file import KEY
-from model.attributes.slot_heads import SlotBasis
+from model.attributes.slot_heads import Scaling
 from model.errors import CheckpointError, ParameterError
-from tests.model.attributes.conftest import Store, draw_store
+from tests.model.attributes.token_store import Store, draw_store, make_heads
+
+
+@pytest.fixture
+def heads() -> AttributeHeads:
+    return make_heads()
 
 
 def embed_slowly(heads: AttributeHeads, name: str, store: Store) -> np.ndarray:
     """The definition, one image and one slot at a time; parts (B, L, M, E)."""
     tokens, mass, geometry = store
-    parts = np.zeros((*mass.shape, heads.dim))
+    matrix = heads.maps[name]
+    parts = np.zeros((*mass.shape, len(matrix)))
     for b, level, token in np.ndindex(mass.shape):
         root = mass[b, level, token] ** 0.5
         content = [*(tokens[b, level, token] * root), *geometry[b, level, token], root]
-        centred = np.array(content) - heads.basis.mean[level, token]
-        slot = centred @ heads.basis.projection[level, token]
-        parts[b, level, token] = heads.maps[name][:, level, token] @ slot
+        slot = (np.array(content) - heads.scaling.mean[level, token]) / heads.scaling.scale
+        parts[b, level, token] = matrix[:, level, token] @ slot
     return parts
 
 
@@ -37,7 +42,10 @@ def test_an_embedding_is_the_sum_of_what_the_slots_say(heads: AttributeHeads) ->
     store = draw_store(5)
     whole = embed_slowly(heads, "hem", store).sum((1, 2))
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)
-    np.testing.assert_allclose(heads.embed("hem", *store), whole, atol=1e-5)
+    found = heads.embed("hem", *store)
+    np.testing.assert_allclose(found[:, :2], whole, atol=1e-5)
+    assert found.shape == (5, heads.dim)
+    assert (found[:, 2:] == 0).all()
 
 
 def test_a_share_is_what_a_token_adds_in_the_direction_of_the_embedding(
@@ -71,7 +79,7 @@ def test_an_unused_token_is_attended_by_nobody(heads: AttributeHeads) -> None:
 
 def test_where_nothing_decides_the_used_tokens_share_evenly(heads: AttributeHeads) -> None:
     still = AttributeHeads(
-        heads.fingerprint, heads.infos[:1], heads.basis, {"collar": 0 * heads.maps["collar"]}
+        heads.fingerprint, heads.infos[:1], heads.scaling, {"collar": 0 * heads.maps["collar"]}
     )
     tokens, mass, geometry = draw_store(2)
     mass[0, 0, 0] = 0
@@ -90,7 +98,11 @@ def test_a_file_comes_back_in_half_precision(heads: AttributeHeads, tmp_path: Pa
     path, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     save_heads(heads, path)
     loaded = load_heads(path)
-    assert (loaded.infos, loaded.fingerprint, loaded.dim) == (heads.infos, heads.fingerprint, 6)
+    assert (loaded.infos, loaded.fingerprint, loaded.dim) == (
+        heads.infos,
+        heads.fingerprint,
+        heads.dim,
+    )
     store = draw_store(9)
     for name in heads.names:
         np.testing.assert_allclose(loaded.embed(name, *store), heads.embed(name, *store), atol=5e-3)
@@ -134,15 +146,16 @@ def test_another_checkpoint_is_named(heads: AttributeHeads) -> None:
 
 def test_parts_that_do_not_fit_are_refused(heads: AttributeHeads) -> None:
     maps = heads.maps
-    for infos, basis, given in (
-        ((), heads.basis, {}),
-        (heads.infos, heads.basis, {"collar": maps["collar"]}),
-        (heads.infos[:1] * 2, heads.basis, {"collar": maps["collar"]}),
-        (heads.infos, heads.basis, {**maps, "hem": maps["hem"][:, :1]}),
-        (heads.infos, SlotBasis(heads.basis.mean[:1], heads.basis.projection), maps),
+    for infos, scaling, given in (
+        ((), heads.scaling, {}),
+        (heads.infos, heads.scaling, {"collar": maps["collar"]}),
+        (heads.infos[:1] * 2, heads.scaling, {"collar": maps["collar"]}),
+        (heads.infos, heads.scaling, {**maps, "hem": maps["hem"][:, :1]}),
+        (heads.infos, Scaling(heads.scaling.mean[:1], heads.scaling.scale), maps),
+        (heads.infos, Scaling(heads.scaling.mean, 0 * heads.scaling.scale), maps),
     ):
         with pytest.raises(CheckpointError, match="do not fit together"):
-            AttributeHeads("f", infos, basis, given)
+            AttributeHeads("f", infos, scaling, given)
 
 
 def spoil_format(story: dict) -> None:
