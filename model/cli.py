@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.attributes.cli import app as attributes_app
 from model.baseline import baseline
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import load_datasets
@@ -25,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 app.command()(evaluate)
 app.command()(baseline)
 app.command()(calibrate)
+app.add_typer(attributes_app, name="attributes")
 
 
 @app.callback()

@@ -166,7 +166,7 @@ def _solve(similarity: Doubles, targets: Doubles, ridge: float) -> Doubles:
     return solved
 
 
-def fit_width(weights: Doubles, rows: Doubles) -> Floats:
+def fit_width(weights: Doubles | Floats, rows: Doubles | Floats) -> Floats:
     """Keep (V, D) weights, or of more than E rows the E strongest directions on the examples.
 
     Scaled so that an example's embedding has length one on average before it is normalised,

@@ -153,6 +153,14 @@ class AttributeHeads:
         infos = [replace(i, quality=quality.get(i.name, i.quality)) for i in self.infos]
         return AttributeHeads(self.fingerprint, infos, self.scaling, self.maps)
 
+    def renamed(self, names: Mapping[str, str]) -> "AttributeHeads":
+        """Call some attributes by another name; an unknown one raises ParameterError."""
+        for name in names:
+            self._find(name)
+        infos = [replace(i, name=names.get(i.name, i.name)) for i in self.infos]
+        maps = {names.get(name, name): x for name, x in self.maps.items()}
+        return AttributeHeads(self.fingerprint, infos, self.scaling, maps)
+
     def _map(self, name: str) -> Floats:
         self._find(name)
         return self.maps[name]
