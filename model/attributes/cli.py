@@ -9,6 +9,7 @@ from rich.console import Console
 
 from model.attributes.data import load_attribute_data
 from model.attributes.heads import check_checkpoint, load_heads, save_heads
+from model.attributes.learning_curve import COUNTS, measure_examples, render_examples
 from model.attributes.records import AttributeData
 from model.attributes.report import render_table
 from model.attributes.stored import measure_stored
@@ -125,6 +126,37 @@ def evaluate(
             name = result.method.replace(" ", "-")
             (out / f"{name}.json").write_text(result.model_dump_json(indent=1) + "\n")
     typer.echo(render_table(results))
+
+
+@app.command()
+def examples(
+    data: Data,
+    heads: Annotated[
+        Path | None, typer.Option(help="The known attributes; those of the program.")
+    ] = None,
+    checkpoint: CheckpointFile = None,
+    counts: Annotated[list[int] | None, typer.Option(help="Examples; 5, 20 and 100.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Random choices of each number.")] = 3,
+    tokens: Cache = None,
+    device: Device = "auto",
+) -> None:
+    """Take each attribute in turn for unknown, learn it from few examples, and measure.
+
+    Example: python -m model attributes examples --data stitch
+    """
+    found = load_attribute_data(data)
+    found.check_trainable()
+    encoder = Encoder.from_checkpoint(checkpoint or shipped_checkpoint(), device)
+    path = heads or shipped_attributes()
+    loaded = load_heads(path)
+    check_checkpoint(loaded, encoder.fingerprint, str(path))
+    photos = [each.photo for each in (*found.train, *found.test.photos)]
+    store = _encode(encoder, photos, tokens)
+    first, rest = range(len(found.train)), range(len(found.train), len(photos))
+    rows = measure_examples(
+        loaded, found, store.take(first), store.take(rest), counts=counts or COUNTS, draws=draws
+    )
+    typer.echo(render_examples(rows))
 
 
 def _encode(encoder: Encoder, photos: Sequence[Photo], cache: Path | None) -> TokenStore:

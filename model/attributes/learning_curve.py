@@ -14,6 +14,7 @@ from model.attributes.records import AttributeData, AttributeSplit
 from model.attributes.slot_heads import AttributeHeads
 from model.attributes.token_cache import TokenStore
 from model.attributes.training import restrict
+from model.errors import ParameterError
 
 COUNTS = (5, 20, 100)
 
@@ -43,11 +44,18 @@ def measure_examples(
 
     `train` and `test` hold the photos of `data.train` and `data.test` in their order. The
     examples are of different items; a draw with one value only is drawn again.
+
+    Raises:
+        ParameterError: `heads` holds one attribute only.
     """
+    if len(heads.names) < 2:
+        raise ParameterError(
+            "there is one attribute only; expected two or more, so that others are known"
+        )
     rows = []
     for name in heads.names:
         k = data.index_of(name)
-        if k not in data.test.queries or len(heads.names) < 2:
+        if k not in data.test.queries:
             continue
         base = heads.only(other for other in heads.names if other != name)
         split = restrict(data.test, [k])

@@ -113,11 +113,15 @@ def _save(path: Path, fingerprint: str, held: dict[str, Row]) -> None:
     partial = path.with_name(f".{path.stem}.partial.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        tokens, mass, geometry, global_feature = parts
         np.savez(
             partial,
             fingerprint=np.array(fingerprint),
             keys=np.array(list(held)),
-            **dict(zip(FIELDS, parts, strict=True)),
+            tokens=tokens,
+            mass=mass,
+            geometry=geometry,
+            global_feature=global_feature,
         )
         partial.replace(path)
     except OSError as error:

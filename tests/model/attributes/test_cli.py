@@ -6,9 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from model.attributes import cli
-from model.attributes.heads import load_heads
+from model.attributes.heads import load_heads, save_heads
 from model.attributes.records import Attribute, AttributeData, AttributeSplit, Labelled
+from model.attributes.token_cache import encode_photos
+from model.attributes.training import fit_heads
 from model.data.records import Photo
+from model.encoder import Encoder
 from model.errors import CheckpointError, DataError, ParameterError
 
 
@@ -55,10 +58,24 @@ def test_train_then_evaluate(data: AttributeData, tiny: Path, tmp_path: Path) ->
     }  # fmt: skip
 
 
+def test_each_attribute_is_learned_from_examples(
+    data: AttributeData, tiny: Path, tmp_path: Path
+) -> None:
+    encoder = Encoder.from_checkpoint(tiny, "cpu")
+    store = encode_photos(encoder, [each.photo for each in data.train])
+    heads, path = fit_heads(data, store, encoder.fingerprint)[0], tmp_path / "a.safetensors"
+    start = ("examples", "--data", "x", "--checkpoint", tiny, "--device", "cpu", "--heads", path)
+    save_heads(heads, path)
+    shown = call(*start, "--counts", 5, "--counts", 8, "--draws", 1)
+    assert "| attribute | 5 examples | 8 examples | in full |" in shown
+    save_heads(heads.only(["half"]), path)
+    with pytest.raises(ParameterError, match="one attribute only"):
+        call(*start)
+
+
 def test_what_cannot_be_measured_is_a_sentence(
     data: AttributeData, tiny: Path, tmp_path: Path
 ) -> None:
-    from model.attributes.heads import save_heads
     from model.attributes.slot_heads import AttributeHeads
     from model.checkpoint import load_checkpoint
     from tests.model.attributes.token_store import make_heads
