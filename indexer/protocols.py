@@ -62,11 +62,13 @@ class TokenBlock(NamedTuple):
     """What stage two needs of n items, in the order asked for: token = tokens * scales.
 
     `global_feature` is None where stage one compared it: its scores are known then.
+    `geometry` is as stored (`indexer.codec`); only attributes and explanations unpack it.
     """
 
     tokens: NDArray[np.int8]  # (n, L, M, d)
     scales: NDArray[np.float32]  # (n, L, M)
     mass: NDArray[np.float32]  # (n, L, M) share of the image in [0, 1]
+    geometry: NDArray[np.uint8]  # (n, L, M, 6)
     global_feature: NDArray[np.float32] | None = None  # (n, D) unit length
 
 
