@@ -5,12 +5,15 @@
 the version it was opened at.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.attribute_cache import DEFAULT_BUDGET_MB, EmbeddingCache, Embeddings
+from indexer.attributes import AttributeSet, read_attributes
 from indexer.codec import unpack_geometry, unpack_mass, unpack_tokens
 from indexer.delta import DeltaRecall
 from indexer.derive import open_recall
@@ -46,8 +49,12 @@ class EmbeddedGallery:
         recall: DeltaRecall,
         lease: ReaderLease,
         resident: ResidentTokens | None = None,
+        attributes: AttributeSet | None = None,
+        embeddings: EmbeddingCache | None = None,
     ) -> None:
         self.root = root
+        self.attributes = attributes or AttributeSet()
+        self.embeddings = embeddings or EmbeddingCache()
         self.manifest = manifest
         self._store = store
         self._recall = recall
@@ -61,17 +68,20 @@ class EmbeddedGallery:
         path: Path,
         *,
         token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB,
+        attribute_budget_mb: int = DEFAULT_BUDGET_MB,
         device: str = "cpu",
     ) -> "EmbeddedGallery":
         """Open the newest complete state of an index folder.
 
         Tokens are kept in memory when they fit `token_budget_mb`, and read from the
-        disk by row otherwise. With a `cuda` device, recall runs on the GPU when FAISS
+        disk by row otherwise; `attribute_budget_mb` is for what attributes see. With a `cuda` device, recall runs on the GPU when FAISS
         finds one.
 
         Raises:
             GalleryNotFoundError: no index there, or its build is not finished.
-            GalleryMismatchError: written by a newer version of this program.
+            GalleryMismatchError: written by a newer version of this program, or with
+                attributes of another checkpoint.
+            CheckpointError: its attributes are damaged.
             StorageError: files are missing or damaged.
         """
         manifest, lease = lease_newest(path)
@@ -81,7 +91,9 @@ class EmbeddedGallery:
             recall = open_recall(path, manifest, store)
             if device.startswith("cuda"):
                 recall.move_to_gpu()
-            gallery = cls(path, manifest, store, recall, lease)
+            attributes = read_attributes(manifest.files(path).attributes, manifest.fingerprint)
+            cache = EmbeddingCache(attribute_budget_mb)
+            gallery = cls(path, manifest, store, recall, lease, None, attributes, cache)
             gallery._load_tokens(token_budget_mb)
         except BaseException:
             lease.close()
@@ -111,6 +123,15 @@ class EmbeddedGallery:
     ) -> list[Recalled]:
         """Find the `count` nearest items of each of the (B, R) recall vectors, best first."""
         return self._recall.search(vectors, count, selection)
+
+    def rows(self) -> NDArray[np.int64]:
+        """All rows, ascending."""
+        return self._rows
+
+    def embed_items(self, name: str) -> Embeddings:
+        """What all items look like to an attribute; ParameterError when it is unknown."""
+        heads = self.attributes.find(name)
+        return self.embeddings.read(name, heads, self._store.version, self)
 
     def find_rows(self, sql: str) -> NDArray[np.int64]:
         """Find the rows for which an SQL condition holds, ascending."""
@@ -184,6 +205,10 @@ class EmbeddedGallery:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        return self._recall.rows()
 
     @property
     def _dims(self) -> Dims:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.attributes import has_changed, read_attributes
 from indexer.background import Repeating
 from indexer.checkpoint import EncoderSource
 from indexer.history import History
@@ -125,7 +126,18 @@ class LiveGallery:
             GalleryError, CheckpointError: the new state cannot be opened; the old one stays.
         """
         with self._mutex:
-            return self._catch_up()
+            items = self._catch_up()
+            return self._catch_up_attributes() or items
+
+    def change_attributes(self, change: Callable[[Snapshot], object]) -> None:
+        """Let `change` add or remove files of attributes, as the only writer; then take them over.
+
+        Raises:
+            GalleryBusyError: another process is writing.
+        """
+        with self._writing():
+            change(self.current())
+            self._catch_up_attributes()
 
     def maintain(self, *, force: bool = False) -> bool:
         """Build the recall index anew and merge files where that is due; True when it was.
@@ -159,7 +171,7 @@ class LiveGallery:
             tombstones=current.recall_index.num_gone,
             files=current.store.count_files(),
             versions=self._history.versions(),
-            bytes_resident=self._history.num_bytes(),
+            bytes_resident=self._history.num_bytes() + current.embeddings.num_bytes,
             last_reload=self._last_reload,
             last_maintenance=self._last_maintenance,
             errors=dict(self._errors),
@@ -238,6 +250,16 @@ class LiveGallery:
         self._opened = opened
         self._publish(opened.snapshot)
         self._last_reload = datetime.now(UTC)
+        return True
+
+    def _catch_up_attributes(self) -> bool:
+        """Take over attributes that were added or removed; unusable ones leave all as it was."""
+        current = self.current()
+        folder = current.manifest.files(self._root).attributes
+        if not has_changed(folder, current.attributes):
+            return False
+        found = read_attributes(folder, current.manifest.fingerprint, current.attributes)
+        self._publish(current.with_attributes(found))
         return True
 
     def _publish(self, snapshot: Snapshot) -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.attributes import AttributeSet
 from indexer.manifest import Manifest
 from indexer.results import GalleryStamp, Item
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from indexer.attribute_cache import Embeddings
     from model.encoder import Encoded
 
 
@@ -85,8 +87,15 @@ class Gallery(Protocol):
     @property
     def stamp(self) -> GalleryStamp: ...
 
+    @property
+    def attributes(self) -> AttributeSet:
+        """The attributes that items can be searched by."""
+
     def __len__(self) -> int:
         """Count the items."""
+
+    def embed_items(self, name: str) -> "Embeddings":
+        """What all items look like to an attribute; ParameterError when it is unknown."""
 
     def recall(
         self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None

@@ -162,11 +162,11 @@ def _leave_one_out(similarity: Doubles, targets: Doubles, ridge: float) -> float
 
 
 def _solve(similarity: Doubles, targets: Doubles, ridge: float) -> Doubles:
-    solved: Doubles = np.linalg.solve(similarity + ridge * np.eye(len(similarity)), targets)
-    return solved
+    solved = np.linalg.solve(similarity + ridge * np.eye(len(similarity)), targets)
+    return np.asarray(solved, dtype=np.float64)
 
 
-def fit_width(weights: Doubles, rows: Doubles) -> Floats:
+def fit_width(weights: Doubles | Floats, rows: Doubles | Floats) -> Floats:
     """Keep (V, D) weights, or of more than E rows the E strongest directions on the examples.
 
     Scaled so that an example's embedding has length one on average before it is normalised,
@@ -174,6 +174,6 @@ def fit_width(weights: Doubles, rows: Doubles) -> Floats:
     """
     if len(weights) > DIM:
         _, _, directions = np.linalg.svd(rows @ weights.T, full_matrices=False)
-        weights = np.asarray(directions[:DIM] @ weights)
+        return fit_width(np.asarray(directions[:DIM] @ weights, dtype=np.float64), rows)
     length = float(np.linalg.norm(rows @ weights.T, axis=1).mean())
     return (weights / max(length, EPS)).astype(np.float32)

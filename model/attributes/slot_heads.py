@@ -85,6 +85,10 @@ class AttributeHeads:
         """E, the width of an embedding; what an attribute does not need of it is zero."""
         return DIM
 
+    def width(self, name: str) -> int:
+        """How many numbers of an embedding this attribute uses; those behind are zero."""
+        return len(self._map(name))
+
     def info(self, name: str) -> AttributeInfo:
         """What is known of one attribute."""
         return self.infos[self._find(name)]
@@ -152,6 +156,14 @@ class AttributeHeads:
         """Note measured qualities; attributes that are not named keep theirs."""
         infos = [replace(i, quality=quality.get(i.name, i.quality)) for i in self.infos]
         return AttributeHeads(self.fingerprint, infos, self.scaling, self.maps)
+
+    def renamed(self, names: Mapping[str, str]) -> "AttributeHeads":
+        """Call some attributes by another name; an unknown one raises ParameterError."""
+        for name in names:
+            self._find(name)
+        infos = [replace(i, name=names.get(i.name, i.name)) for i in self.infos]
+        maps = {names.get(name, name): x for name, x in self.maps.items()}
+        return AttributeHeads(self.fingerprint, infos, self.scaling, maps)
 
     def _map(self, name: str) -> Floats:
         self._find(name)
