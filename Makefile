@@ -20,9 +20,9 @@ test: ## Run the tests
 	@scripts/install --dev
 	@$(BIN)/python -m pytest
 
-learn: ## Run the slow test: train for minutes, find nine in ten
+learn: ## Run the slow tests: train for minutes, find nine in ten; kill a service that is written to
 	@scripts/install --dev
-	@$(BIN)/python -m pytest -m slow tests/model/test_learning.py
+	@$(BIN)/python -m pytest -m slow tests/model/test_learning.py tests/benchmarks/test_soak.py
 
 check: lint types test learn ## Everything a change must pass
 

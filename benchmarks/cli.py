@@ -4,11 +4,13 @@ import sys
 
 import typer
 
+from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
 from benchmarks.serve import serve
+from benchmarks.soak.command import soak
 from benchmarks.training import training
 from model.errors import ParameterError, SelvedgeError
 
@@ -20,11 +22,13 @@ def verbs() -> None:
     """Measure this project; results go to stdout."""
 
 
+app.command()(encode)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
 app.command()(report)
 app.command()(serve)
+app.command()(soak)
 app.command()(training)
 
 

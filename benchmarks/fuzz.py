@@ -6,11 +6,12 @@ it or refuse it; an answer of 5xx, no answer in time, or memory that keeps growi
 
 import io
 import random
-import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import httpx
 import numpy as np
@@ -18,7 +19,8 @@ from PIL import Image
 from rich.console import Console
 from typer import Exit, Option
 
-from model.errors import ParameterError
+from benchmarks.memory import fit_slope, read_memory
+from benchmarks.story import write_story
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MODES = {
@@ -39,6 +41,8 @@ EDGES = (
     b"\xff\xff",
 )
 ORIENTATION = 0x0112
+# Photos between two looks at the service's memory.
+LOOK_EVERY = 250
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -49,22 +53,63 @@ def fuzz(
     seed: Annotated[int, Option(help="The same seed sends the same photos.")] = 0,
     timeout_s: Annotated[float, Option(help="An answer that takes longer is a hang.")] = 30.0,
     key: Annotated[str, Option(help="Read key, where the service asks for one.")] = "",
+    out: Annotated[Path | None, Option(help="JSON file for the findings.")] = None,
 ) -> None:
     """Send damaged photos to a service; exit 1 if one of them fails or hangs it.
 
     Example: `python -m benchmarks fuzz --url http://127.0.0.1:8000 --images 10000`.
     """
     headers = {"X-API-Key": key} if key else {}
+    started = time.perf_counter()
     with httpx.Client(base_url=url, timeout=timeout_s, headers=headers) as client:
-        before = _read_memory(client)
-        found = send_photos(lambda photo: _post(client, photo), images, seed)
-        after = _read_memory(client)
-    console = Console(file=sys.stdout)
-    console.print(f"{images} photos: " + ", ".join(f"{n} x {what}" for what, n in found.items()))
-    console.print(f"resident memory: {before:.0f} MB before, {after:.0f} MB after")
-    if failures := [what for what in found if not what.startswith(("2", "4"))]:
-        console.print(f"Findings: {', '.join(failures)}; the service's log names the requests.")
+        memory = [(0, read_memory(client))]
+
+        def post(number: int, photo: bytes) -> str:
+            if number and number % LOOK_EVERY == 0:
+                memory.append((number, read_memory(client)))
+            return _post(client, photo)
+
+        numbers = iter(range(images))
+        found = send_photos(lambda photo: post(next(numbers), photo), images, seed)
+        memory.append((images, read_memory(client)))
+    story = describe(found, memory) | {
+        "seed": seed,
+        "seconds": round(time.perf_counter() - started),
+    }
+    if out:
+        write_story(out, story)
+    _print(story)
+    if story["findings"]:
         raise Exit(1)
+
+
+def describe(found: Counter[str], memory: list[tuple[int, float]]) -> dict[str, Any]:
+    """Say what the answers and the looks at the memory, (photos sent, MB), amount to.
+
+    Growth is that of the second half: the first fills caches and the allocator's pools.
+    """
+    slope = fit_slope(memory[len(memory) // 2 :])
+    return {
+        "images": found.total(),
+        "answers": dict(found.most_common()),
+        "findings": [what for what in found if not what.startswith(("2", "4"))],
+        "memory_mb": {"before": memory[0][1], "after": memory[-1][1], "samples": memory},
+        "growth_mb_per_1000_images": None if slope is None else round(1000 * slope, 3),
+    }
+
+
+def _print(story: dict[str, Any]) -> None:
+    console, memory = Console(file=sys.stdout), story["memory_mb"]
+    answers = ", ".join(f"{n} x {what}" for what, n in story["answers"].items())
+    console.print(f"{story['images']} photos: {answers}")
+    console.print(
+        f"resident memory: {memory['before']:.0f} MB before, {memory['after']:.0f} MB after"
+    )
+    if (growth := story["growth_mb_per_1000_images"]) is not None:
+        console.print(f"growth in the second half: {growth:+.2f} MB for 1,000 photos")
+    if story["findings"]:
+        findings = ", ".join(story["findings"])
+        console.print(f"Findings: {findings}; the service's log names the requests.")
 
 
 def send_photos(post: Callable[[bytes], str], count: int, seed: int) -> Counter[str]:
@@ -169,15 +214,3 @@ def _post(client: httpx.Client, photo: bytes) -> str:
     if response.status_code == 200:
         return "200"
     return f"{response.status_code} {response.json()['error']['code']}"
-
-
-def _read_memory(client: httpx.Client) -> float:
-    """Return the service's resident memory in MB, as its /metrics say."""
-    try:
-        text = client.get("/metrics").raise_for_status().text
-    except httpx.HTTPError as error:
-        raise ParameterError(
-            f"{client.base_url} does not answer /metrics ({error}); start the service, check --url"
-        ) from error
-    found = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
-    return float(found[1]) / 1e6 if found else float("nan")

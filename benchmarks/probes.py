@@ -29,6 +29,7 @@ from model.fit import create_checkpoint
 from model.fusion import fuse
 from model.images import read_image
 from model.mga import MGA
+from model.runtime.names import HELP
 
 Scores = NDArray[np.float32]
 Found = NDArray[np.bool_]
@@ -60,6 +61,7 @@ def probes(
         str | None, typer.Option(help="Backbone weights: a safetensors file, or imagenet.")
     ] = None,
     preset: Annotated[str, typer.Option()] = "mga-r50",
+    runtime: Annotated[str, typer.Option(help=HELP)] = "eager",
     num_fit: Annotated[int, typer.Option(help="Photos to fit on.")] = 250,
     seed: Annotated[int, typer.Option()] = 0,
     aside: Annotated[
@@ -82,7 +84,7 @@ def probes(
             Path(folder) / "probe.safetensors", preset, fit, init, num_fit, seed
         )
         model = load_checkpoint(path).model
-        encoder = Encoder.from_checkpoint(path)
+        encoder = Encoder.from_checkpoint(path, runtime=runtime)
     rows = [row for row in _read(photos) if row["view"] in ("main", "back", "alt")]
     queries, items = _encode(encoder, photos, rows)
     figures = measure(rows, queries, items, model)

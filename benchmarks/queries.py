@@ -12,6 +12,7 @@ from rich.table import Table
 from indexer.engine import SearchEngine, open_engine
 from indexer.requests import SearchRequest
 from model.errors import SourceError
+from model.runtime.names import HELP
 
 KS = (1, 5, 10)
 
@@ -22,13 +23,14 @@ def queries(
         Path, typer.Option("--queries", help="CSV with the columns image and product_id.")
     ],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: Annotated[str, typer.Option(help=HELP)] = "auto",
 ) -> None:
     """Search for every photo of a CSV and print how often its product is among the first.
 
     Hits are grouped by product, with the checkpoint's own alpha and 100 candidates.
     """
     asked = read_queries(labelled)
-    engine = open_engine(index, device=device)
+    engine = open_engine(index, device=device, runtime=runtime)
     ranks, spent = measure(engine, asked)
     table = Table("queries", *(f"R@{k}" for k in KS), "median ms a search")
     recalls = [sum(rank is not None and rank <= k for rank in ranks) for k in KS]

@@ -1,10 +1,15 @@
-"""Work that repeats in a thread of its own and survives its failures."""
+"""Work that repeats in a thread of its own and survives its failures, which are counted."""
 
 import logging
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from indexer.results import TaskStats
+from model.errors import SelvedgeError
 
 logger = logging.getLogger(__name__)
 
@@ -49,3 +54,31 @@ class Repeating:
                 self._work()
             except Exception:
                 logger.exception("%s failed; it is tried again", self._thread.name)
+
+
+class TaskLog:
+    """Remembers of each task how it fares; a task is run by one thread."""
+
+    def __init__(self, *tasks: str) -> None:
+        self._stats = dict.fromkeys(tasks, TaskStats())
+
+    def run(self, task: str, work: Callable[[], object]) -> None:
+        """Do the work; its failure is noted, and only one that nobody foresaw is raised."""
+        before = self._stats[task]
+        try:
+            work()
+        except Exception as error:
+            self._stats[task] = replace(before, failures=before.failures + 1, error=str(error))
+            if not isinstance(error, SelvedgeError):
+                raise
+            logger.warning("%s failed, the gallery stays as it is: %s", task, error)
+        else:
+            self._stats[task] = TaskStats(before.failures, datetime.now(UTC))
+
+    def is_failing(self, task: str) -> bool:
+        """True when its last run failed."""
+        return self._stats[task].error is not None
+
+    def stats(self) -> dict[str, TaskStats]:
+        """All tasks."""
+        return dict(self._stats)

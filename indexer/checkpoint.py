@@ -51,6 +51,7 @@ class CheckpointChoice:
     init: str | None = None
     fit_centres: bool | None = None
     device: str = "auto"
+    runtime: str = "eager"
 
     def __post_init__(self) -> None:
         if self.checkpoint and self._is_made:
@@ -92,7 +93,7 @@ class CheckpointChoice:
         resolve_checkpoint(self, target, photos, progress)
 
     def load(self, checkpoint: Path) -> EncoderLike:
-        return load_encoder(checkpoint, self.device)
+        return load_encoder(checkpoint, self.device, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ class StoredCheckpoint:
 
     checkpoint: Path | None = None
     device: str = "auto"
+    runtime: str = "eager"
 
     def load(self, checkpoint: Path) -> EncoderLike:
-        return load_encoder(self.checkpoint or checkpoint, self.device)
+        return load_encoder(self.checkpoint or checkpoint, self.device, self.runtime)
 
 
 def resolve_checkpoint(
@@ -169,8 +171,8 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     write_atomic(target, copy)
 
 
-def load_encoder(checkpoint: Path, device: str = "auto") -> EncoderLike:
-    """Load an encoder; CheckpointError or DeviceError says what is wrong."""
+def load_encoder(checkpoint: Path, device: str = "auto", runtime: str = "eager") -> EncoderLike:
+    """Load an encoder; CheckpointError, DeviceError or ParameterError says what is wrong."""
     from model.encoder import Encoder  # torch is slow to load, and only this needs it
 
-    return Encoder.from_checkpoint(checkpoint, device)
+    return Encoder.from_checkpoint(checkpoint, device, runtime)

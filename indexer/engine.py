@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from indexer.candidates import Candidates
 from indexer.explain import crop_to_photo, explain_hits
@@ -21,7 +22,8 @@ from indexer.results import EngineInfo, Explanation, Facet, Hit, Item, Scores, S
 from indexer.selection import Selector
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
-from model.images import MAX_PIXELS, Box, crop_image, decode_image
+from model.images import MAX_PIXELS, Box, crop_image, decode_image, decode_reduced
+from model.preprocessing import needed_side
 
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
@@ -111,9 +113,15 @@ class SearchEngine:
 
         Raises ImageError and ParameterError as `search` does.
         """
-        whole = decode_image(photo.image, max_pixels=self._max_pixels)
-        cut, box = crop_image(whole, photo.box)
+        cut, box = crop_image(self._decode(photo), photo.box)
         return PreparedPhoto(self._encoder.prepare_query(cut), box)
+
+    def _decode(self, photo: QueryPhoto) -> Image.Image:
+        """The whole photo; without a box no larger than the network needs it."""
+        if photo.box is not None:
+            return decode_image(photo.image, max_pixels=self._max_pixels)
+        side = needed_side(self._encoder.input_side)
+        return decode_reduced(photo.image, side, max_pixels=self._max_pixels).image
 
     def encode_prepared(self, photos: Sequence[PreparedPhoto]) -> list[Encoded]:
         """Encode photos together, in their order: for each an Encoded with a row a scale.
@@ -274,6 +282,7 @@ def open_engine(
     index_dir: Path,
     *,
     device: str = "auto",
+    runtime: str = "eager",
     checkpoint: Path | None = None,
     token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB,
     max_pixels: int = MAX_PIXELS,
@@ -283,6 +292,7 @@ def open_engine(
     Args:
         index_dir: what `python -m indexer build` wrote.
         device: auto, cpu, cuda or cuda:N.
+        runtime: how the backbone is computed: auto, eager, half, openvino or compile.
         checkpoint: the index's own copy when not given; any other file must have the
             same fingerprint.
         token_budget_mb: tokens are kept in memory when they fit, read from disk otherwise.
@@ -294,7 +304,7 @@ def open_engine(
     """
     gallery = EmbeddedGallery.open(index_dir, token_budget_mb=token_budget_mb, device=device)
     try:
-        encoder = Encoder.from_checkpoint(checkpoint or gallery.checkpoint, device)
+        encoder = Encoder.from_checkpoint(checkpoint or gallery.checkpoint, device, runtime)
         require_fingerprint(index_dir, gallery.manifest, encoder.fingerprint)
     except BaseException:
         gallery.close()

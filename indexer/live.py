@@ -6,15 +6,14 @@ durable, and the next search sees it. The folder's lock is taken for each write,
 command line may write too; `reload` (and the watch thread) takes over what others committed.
 """
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from indexer.attributes import has_changed, read_attributes
-from indexer.background import Repeating
+from indexer.background import Repeating, TaskLog
 from indexer.checkpoint import EncoderSource
 from indexer.history import History
 from indexer.incoming import (
@@ -28,14 +27,12 @@ from indexer.live_types import LiveOptions, LiveStats
 from indexer.maintenance import build_index, is_index_due, is_merge_due, merge_files, swap_index
 from indexer.opening import catch_up, open_newest
 from indexer.requests import NewItem
-from indexer.results import Outcome, WriteReport
+from indexer.results import Outcome, TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from indexer.staging import clear_old_generations
 from indexer.writer_lock import SharedWriterLock
 from indexer.writing import Commit, StoredItemChangedError, delete, find_stored, put
-from model.errors import ParameterError, SelvedgeError
-
-logger = logging.getLogger(__name__)
+from model.errors import ParameterError
 
 
 class LiveGallery:
@@ -60,7 +57,7 @@ class LiveGallery:
         self._maintaining = threading.Lock()
         self._last_reload: datetime | None = None
         self._last_maintenance: datetime | None = None
-        self._errors: dict[str, str] = {}
+        self._tasks = TaskLog("reload", "maintenance")
         self._opened = open_newest(root, plan, self._options)
         self._history.publish(self._opened.snapshot)
         self._threads: list[Repeating] = []
@@ -174,8 +171,12 @@ class LiveGallery:
             bytes_resident=self._history.num_bytes() + current.embeddings.num_bytes,
             last_reload=self._last_reload,
             last_maintenance=self._last_maintenance,
-            errors=dict(self._errors),
+            errors={name: task.error for name, task in self.tasks().items() if task.error},
         )
+
+    def tasks(self) -> dict[str, TaskStats]:
+        """How `reload` and `maintenance` fare in the background."""
+        return self._tasks.stats()
 
     def close(self) -> None:
         """Stop the background threads; work in progress is finished."""
@@ -268,7 +269,7 @@ class LiveGallery:
         threads = self._threads
         due = is_index_due(snapshot, self._options) or is_merge_due(snapshot, self._options)
         # What failed is tried again at its interval, not at every write.
-        if threads and due and "maintenance" not in self._errors:
+        if threads and due and not self._tasks.is_failing("maintenance"):
             threads[-1].wake()
 
     def _renew_index(self) -> None:
@@ -301,15 +302,7 @@ class LiveGallery:
 
     def _watch(self) -> None:
         self._history.prune()
-        self._note_errors("reload", self.reload)
+        self._tasks.run("reload", self.reload)
 
     def _maintain(self) -> None:
-        self._note_errors("maintenance", self.maintain)
-
-    def _note_errors(self, task: str, work: Callable[[], object]) -> None:
-        try:
-            work()
-            self._errors.pop(task, None)
-        except SelvedgeError as error:
-            self._errors[task] = str(error)
-            logger.warning("%s failed, the gallery stays as it is: %s", task, error)
+        self._tasks.run("maintenance", self.maintain)

@@ -14,7 +14,7 @@ from indexer.engine import SearchEngine
 from indexer.live import LiveGallery
 from indexer.live_types import LiveOptions, LiveStats
 from indexer.requests import NewItem
-from indexer.results import WriteReport
+from indexer.results import TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from model.encoder import Encoder
 from model.errors import VersionGoneError
@@ -45,8 +45,10 @@ class LiveEngine:
             return engine
         if snapshot is None:
             raise VersionGoneError(
-                f"version {version} of the gallery is not held any more (it is at "
-                f"{self._gallery.current().stamp.version}); search again from the first page"
+                f"version {version} of the gallery is not held any more: it is at "
+                f"{self._gallery.current().stamp.version} now, and holds the newest "
+                f"{self._options.keep_versions} for {self._options.keep_s:.0f} s at most; search "
+                "again from the first page"
             )
         # The plan of a service loads model.encoder.Encoder; only tests have others.
         encoder = cast(Encoder, snapshot.encoder)
@@ -79,6 +81,10 @@ class LiveEngine:
         """Count what is held in memory and on disk."""
         return self._gallery.stats()
 
+    def tasks(self) -> dict[str, TaskStats]:
+        """How work in the background fares; see `LiveGallery.tasks`."""
+        return self._gallery.tasks()
+
     def close(self) -> None:
         """Stop the background threads."""
         self._gallery.close()
@@ -94,6 +100,7 @@ def open_live(
     index_dir: Path,
     *,
     device: str = "auto",
+    runtime: str = "eager",
     checkpoint: Path | None = None,
     options: LiveOptions | None = None,
 ) -> LiveEngine:
@@ -102,6 +109,7 @@ def open_live(
     Args:
         index_dir: what `python -m indexer build` wrote.
         device: auto, cpu, cuda or cuda:N; takes the place of `options.device`.
+        runtime: how the backbone is computed: auto, eager, half, openvino or compile.
         checkpoint: the index's own copy when not given; any other file must have the
             same fingerprint.
         options: memory, history and maintenance.
@@ -111,4 +119,4 @@ def open_live(
         CheckpointError, DeviceError: what they say.
     """
     chosen = replace(options or LiveOptions(), device=device)
-    return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device), chosen)
+    return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device, runtime), chosen)

@@ -26,7 +26,8 @@ from indexer.manifest import Dims
 from indexer.photos import Photo, to_uri
 from indexer.protocols import EncoderLike
 from model.errors import ImageError
-from model.images import MAX_PIXELS, decode_image
+from model.images import MAX_PIXELS, decode_reduced
+from model.preprocessing import needed_side
 
 if TYPE_CHECKING:
     from model.encoder import Encoded
@@ -94,9 +95,10 @@ def decode_photo(
     max_pixels: int = MAX_PIXELS,
 ) -> Loaded:
     """Bring the bytes of one photo into the form that is encoded; ImageError when they are none."""
-    image = decode_image(data, max_pixels=max_pixels)
+    side = max(needed_side(encoder.input_side), needed_side(THUMBNAIL_SIDE))
+    image, size = decode_reduced(data, side, max_pixels=max_pixels)
     thumbnail = make_thumbnail(image)
-    return Loaded(photo, None, content_hash, image.size, thumbnail, encoder.prepare(image))
+    return Loaded(photo, None, content_hash, size, thumbnail, encoder.prepare(image))
 
 
 def make_thumbnail(image: Image.Image) -> bytes:

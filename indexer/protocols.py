@@ -29,6 +29,10 @@ class EncoderLike(Protocol):
     @property
     def device(self) -> str: ...
     @property
+    def input_side(self) -> int:
+        """Pixels of the square that photos are brought to."""
+
+    @property
     def trained_for_retrieval(self) -> bool: ...
     @property
     def weights(self) -> str: ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 MAX_K = 1000
@@ -240,3 +241,16 @@ class WriteReport:
     version: int
     items: int
     outcomes: list[Outcome]
+
+
+@dataclass(frozen=True)
+class TaskStats:
+    """How work in the background fares: how often it failed, when it last went through.
+
+    `error` is what failed last, None once it went through again. Going through counts also
+    where there was nothing to do.
+    """
+
+    failures: int = 0
+    last_success: datetime | None = None
+    error: str | None = None

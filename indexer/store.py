@@ -39,8 +39,15 @@ ITEM_COLUMNS = ("item_id", "product_id", "uri", "width", "height")
 TOKEN_COLUMNS = ("tokens", "token_scales", "geometry")
 # Files of this size are never rewritten to merge a few new items into them.
 ROWS_PER_FILE = 65_536
+# What Lance remembers of a dataset's files, in bytes: it adds some 80 kB with every commit and would
+# otherwise stop at gigabytes. Footers of a large gallery's files take a few hundred kB.
+CACHE_BYTES = 64 * 2**20
 # Vectors do not compress; storing them as they are makes reading single rows faster.
 _PLAIN = {"lance-encoding:compression": "none"}
+
+
+def _open_session() -> lance.Session:
+    return lance.Session(index_cache_size_bytes=CACHE_BYTES, metadata_cache_size_bytes=CACHE_BYTES)
 
 
 def make_schema(dims: Dims, metadata: dict[str, Kind]) -> pa.Schema:
@@ -83,15 +90,16 @@ class Store:
     def open(cls, path: Path) -> "Store":
         """Open the newest version; what is committed later does not show."""
         with storage_errors(path, "opening"):
-            return cls(path, lance.dataset(path))
+            return cls(path, lance.dataset(path, session=_open_session()))
 
     @classmethod
     def create(cls, path: Path, schema: pa.Schema) -> "Store":
         """Start an empty dataset; leftovers of a creation that was killed are taken over."""
         with storage_errors(path, "creating"):
             dataset = lance.write_dataset(
-                schema.empty_table(), path, schema=schema, mode="create", enable_stable_row_ids=True
-            )
+                schema.empty_table(), path, schema=schema, mode="create",
+                enable_stable_row_ids=True, session=_open_session(),
+            )  # fmt: skip
             return cls(path, dataset)
 
     @property

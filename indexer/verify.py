@@ -27,13 +27,17 @@ _COLUMNS = ("item_id", "product_id", "uri", "token_scales", "thumbnail", "conten
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked, and each problem as a sentence; none of them means all is well."""
+    """What was checked, and each problem as a sentence; none of them means all is well.
+
+    `notes` are no problems: what is not there, and may be missing.
+    """
 
     index: str
     items: int
     photos_checked: int
     photos_missing: int
     problems: list[str]
+    notes: list[str]
 
 
 def verify(
@@ -65,6 +69,7 @@ def verify(
         check.photos_checked,
         check.photos_missing,
         check.problems[:MAX_PROBLEMS],
+        check.notes,
     )
 
 
@@ -75,9 +80,13 @@ class _Check:
         self._manifest, self._store = manifest, store
         self._files = manifest.files(root)
         self._photo_root = Path(manifest.source.photo_root)
+        # Without its tie there is no index, whatever lies in the file: it is gone while the
+        # file is exchanged, and stays so when the process is killed just then.
+        self._is_stored = self._files.recall_tie.exists()
         self._recall = load_recall(root, manifest, store, most_changed=1.0)
         self._ids: list[int] = []
         self.problems: list[str] = []
+        self.notes: list[str] = []
         self.photos_checked = self.photos_missing = 0
 
     def check_batch(self, batch: pa.RecordBatch) -> None:
@@ -137,11 +146,18 @@ class _Check:
         """Check the ids and the recall index as a whole."""
         if repeated := len(self._ids) - len(set(self._ids)):
             self.problems.append(f"{repeated} items have the id of another item")
+        if not self._is_stored:
+            self.notes.append(_NOT_STORED)
+            return
         in_sync = self._recall is not None and len(self._recall) == len(self._ids)
         if not in_sync and _STALE not in self.problems:
             self.problems.append(_STALE)
 
 
+_NOT_STORED = (
+    "no recall index is stored (deleted, or a process was killed while it exchanged it); it is "
+    "rebuilt when the index is opened for a search"
+)
 _STALE = (
     "the recall index is missing, damaged or of another state; it is rebuilt when the index "
     "is opened for a search"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from model.alignment import TokenSet
 from model.checkpoint import Checkpoint, load_checkpoint
@@ -19,6 +20,9 @@ from model.devices import one_at_a_time, resolve_device
 from model.evaluation.calibration import Calibration
 from model.explain import Decomposition, decompose
 from model.preprocessing import Prepared, prepare, prepare_scales, to_photo
+from model.runtime.names import RuntimeName
+from model.runtime.opening import open_trunk
+from model.runtime.trunks import Trunk
 
 
 class Encoded(NamedTuple):
@@ -48,17 +52,23 @@ class Encoded(NamedTuple):
 class Encoder:
     """A checkpoint on a device, ready to encode photos and to align tokens."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", runtime: str = "eager"
+    ) -> None:
         self._device = resolve_device(device)
         self._model = checkpoint.model.to(self._device)
         self._model.alignment.drop_idle_stage()
         self._record = checkpoint.record
         self.fingerprint = checkpoint.fingerprint
+        self._trunk = open_trunk(self._model, self.fingerprint, runtime)
 
     @classmethod
-    def from_checkpoint(cls, path: Path, device: str = "auto") -> "Encoder":
-        """Load a checkpoint file; CheckpointError or DeviceError says what is wrong."""
-        return cls(load_checkpoint(path), device)
+    def from_checkpoint(cls, path: Path, device: str = "auto", runtime: str = "eager") -> "Encoder":
+        """Load a checkpoint file, its backbone computed as `runtime` says (docs/performance.md).
+
+        CheckpointError, DeviceError or ParameterError says what is wrong.
+        """
+        return cls(load_checkpoint(path), device, runtime)
 
     @property
     def config(self) -> ModelConfig:
@@ -79,6 +89,16 @@ class Encoder:
     def device(self) -> str:
         """Where the network runs: "cpu", "cuda" or "cuda:N"."""
         return str(self._device)
+
+    @property
+    def runtime(self) -> RuntimeName:
+        """How the backbone is computed: what `auto` came to, where that was asked for."""
+        return self._trunk.name
+
+    @property
+    def input_side(self) -> int:
+        """Pixels of the square that photos are letterboxed into."""
+        return self.config.preprocessing.image_size
 
     @property
     def weights(self) -> str:
@@ -111,12 +131,21 @@ class Encoder:
             for i in range(len(photos))
         ]
 
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 pixels as the backbone's input, on the device."""
+        return self._model.normalise(pixels.to(self._device))
+
+    @property
+    def trunk(self) -> Trunk:
+        """The bare backbone, computed as `runtime` says."""
+        return self._trunk.run
+
     @one_at_a_time
     @torch.inference_mode()
     def encode(self, prepared: Sequence[Prepared]) -> Encoded:
         """Encode photos of one size in one forward pass."""
         pixels = torch.from_numpy(np.stack([photo.pixels for photo in prepared]))
-        features = self._model.encode(self._model.normalise(pixels.to(self._device)))
+        features = self._model.describe(self.trunk(self.normalise(pixels)))
         found = (*features, self._model.recall_vector(features))
         arrays = Encoded(*(x.float().cpu().numpy() for x in found))
         frames = [photo.frame for photo in prepared]

@@ -95,6 +95,17 @@ def scale_side(image_size: int, scale: float) -> int:
     return max(STEP, STEP * math.floor(image_size * scale / STEP + 0.5))
 
 
+def needed_side(input_side: int) -> int:
+    """Pixels that a photo's longer side should keep when it is decoded for this input.
+
+    A margin of a half: what the JPEG decoder drops is then finer than what `prepare` keeps.
+
+    >>> needed_side(320)
+    480
+    """
+    return input_side + input_side // 2
+
+
 def to_photo(geometry: NDArray[np.float32], frames: list[Frame]) -> NDArray[np.float32]:
     """Move token ellipses from the square input to each photo's own frame.
 

@@ -108,11 +108,13 @@ def _open_gallery(settings: Settings) -> GalleryLike:
         max_pixels=settings.max_pixels,
         # As long as queries are kept, their pages can be.
         keep_s=settings.query_ttl_s,
+        keep_versions=settings.keep_versions,
         watch_s=settings.watch_s,
     )
     return open_live(
         settings.index_dir,
         device=settings.device,
+        runtime=settings.runtime,
         checkpoint=settings.checkpoint,
         options=options,
     )

@@ -3,13 +3,21 @@
 import io
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from PIL import Image
 
 from indexer.requests import NewItem, QueryPhoto, SearchRequest
-from indexer.results import EngineInfo, GalleryStamp, Hit, Item, SearchResult, WriteReport
+from indexer.results import (
+    EngineInfo,
+    GalleryStamp,
+    Hit,
+    Item,
+    SearchResult,
+    TaskStats,
+    WriteReport,
+)
 from model.errors import GalleryEmptyError, SelvedgeError
 from service.errors import Refused
 
@@ -57,6 +65,8 @@ class GalleryLike(Protocol):
 
     def reload(self) -> bool: ...
 
+    def tasks(self) -> Mapping[str, TaskStats]: ...
+
     def close(self) -> None: ...
 
 
@@ -103,6 +113,10 @@ class EngineSlot:
     def find_stamp(self) -> GalleryStamp | None:
         """Return which state is served; None while there is none."""
         return self.get().info().gallery if self._gallery is not None else None
+
+    def find_tasks(self) -> Mapping[str, TaskStats]:
+        """Return how the gallery's work in the background fares; nothing while there is none."""
+        return self._gallery.tasks() if self._gallery is not None else {}
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Close a gallery that was loaded here; one that still loads is closed when it is there."""

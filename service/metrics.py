@@ -3,7 +3,7 @@
 Labels take few values: route templates, not paths; error codes, not messages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import (
@@ -15,9 +15,11 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from indexer.results import GalleryStamp
+from indexer.results import GalleryStamp, TaskStats
 
 # Seconds: from a thumbnail out of memory to a cold search on a slow CPU.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -94,6 +96,8 @@ class Metrics:
             "selvedge_gallery_version", "Grows with every change.", registry=registry
         )
         self._items = Gauge("selvedge_gallery_items", "Items of the gallery.", registry=registry)
+        self._tasks = _TaskCollector()
+        registry.register(self._tasks)
 
     def watch_queue(self, queue: QueueState) -> None:
         """Read the queue's state whenever the metrics are printed."""
@@ -133,12 +137,42 @@ class Metrics:
         """Count a search that left the queue: `cancelled` or `deadline`."""
         self.dropped.labels(reason).inc()
 
-    def render(self, stamp: GalleryStamp | None) -> bytes:
-        """Print everything; `stamp` is that of the gallery, None while there is none."""
+    def render(self, stamp: GalleryStamp | None, tasks: Mapping[str, TaskStats]) -> bytes:
+        """Print everything; `stamp` is that of the gallery, None while there is none.
+
+        `tasks` are those of the gallery in the background, by name.
+        """
+        self._tasks.tasks = tasks
         self._ready.set(stamp is not None and stamp.items > 0)
         self._version.set(stamp.version if stamp else 0)
         self._items.set(stamp.items if stamp else 0)
         return generate_latest(self.registry)
+
+
+class _TaskCollector(Collector):
+    """Prints what the gallery itself counts."""
+
+    def __init__(self) -> None:
+        self.tasks: Mapping[str, TaskStats] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "selvedge_task_failures", "Failed runs of work in the background.", labels=["task"]
+        )
+        failing = GaugeMetricFamily(
+            "selvedge_task_failing", "1 while the last run of it failed.", labels=["task"]
+        )
+        success = GaugeMetricFamily(
+            "selvedge_task_last_success_timestamp_seconds",
+            "When it last went through, also with nothing to do; absent before the first time.",
+            labels=["task"],
+        )
+        for name, task in self.tasks.items():
+            failures.add_metric([name], task.failures)
+            failing.add_metric([name], task.error is not None)
+            if task.last_success is not None:
+                success.add_metric([name], task.last_success.timestamp())
+        yield from (failures, failing, success)
 
 
 def name_route(scope: Scope) -> str:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.results import MAX_K
 from model.images import MAX_PIXELS
+from model.runtime.names import RuntimeName
 
 PREFIX = "SELVEDGE_"
 # Guessing a key of 16 characters over HTTP is hopeless.
@@ -38,6 +39,11 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the network runs; `auto` takes a GPU if there is one."
+    )
+    runtime: RuntimeName = Field(
+        default="auto",
+        description="How the backbone is computed: eager, half, openvino or compile; `auto` takes "
+        "the fastest that agrees with eager, found by a short measurement at the first start.",
     )
     checkpoint: Path | None = Field(
         default=None,
@@ -77,6 +83,14 @@ class Settings(BaseSettings):
         le=86_400,
         description="Seconds after its last use that a `query_id` can be searched with again, and "
         "that a `cursor` stays on its version of the gallery.",
+    )
+    keep_versions: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="Versions of the gallery that a `cursor` can stay on, the newest included: "
+        "it is gone after that many changes. Each costs some kilobytes, and keeps the files that "
+        "it reads on the disk.",
     )
     max_queries: int = Field(
         default=1000, ge=1, description="Most queries kept for a search by `query_id`."

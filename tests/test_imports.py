@@ -16,7 +16,14 @@ MAY_IMPORT = {
     "model": {"model"},
     "indexer": {"indexer", "model"},
     # Errors, limits and thread habits are shared by all rooms; the network is not.
-    "service": {"service", "indexer", "model.errors", "model.images", "model.threads"},
+    "service": {
+        "service",
+        "indexer",
+        "model.errors",
+        "model.images",
+        "model.runtime.names",
+        "model.threads",
+    },
     "stitch": {"stitch"},
 }
 STITCH_THIRD_PARTY = {"numpy", "PIL", "resvg_py", "typer", "rich"}

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -147,6 +148,25 @@ def test_prometheus_asks_a_name_that_every_search_service_has():
     for service in (COMPOSE["services"]["search"], COMPOSE["services"]["search-gpu"]):
         assert service["networks"]["default"]["aliases"] == [name]
         assert service["ports"][0].endswith(f":{port}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "rules.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ],
+    ids=" ".join,
+)
+def test_prometheus_itself_accepts_its_files_and_the_alerts_fire(command):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: package prometheus)")
+    done = subprocess.run(
+        [promtool, *command], cwd=ROOT / "deploy/prometheus", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_only_this_machine_reaches_a_composed_service():

@@ -9,6 +9,7 @@ from indexer.build import BuildOptions, BuildReport, build_index
 from indexer.checkpoint import CheckpointChoice
 from indexer.cli import options
 from indexer.cli.render import print_json, remark, show_progress, warn_untrained
+from model.runtime.names import check_runtime
 
 
 def build(
@@ -69,13 +70,14 @@ def build(
         ),
     ] = None,
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Build an index of all photos. Killed at any moment, it resumes when run again.
 
     Example: `python -m indexer build photos/ --index out/shop`
     """
-    choice = CheckpointChoice(checkpoint, preset, init, fit_centres, device)
+    choice = CheckpointChoice(checkpoint, preset, init, fit_centres, device, check_runtime(runtime))
     chosen = BuildOptions(
         image_column=image_column,
         product_column=product_column,

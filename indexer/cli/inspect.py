@@ -63,8 +63,8 @@ def verify(
     if as_json:
         print_json(found)
     else:
-        for problem in found.problems:
-            typer.echo(problem)
+        for sentence in [*found.problems, *(f"Note: {note}" for note in found.notes)]:
+            typer.echo(sentence)
         typer.echo(
             f"{found.items:,} items, {found.photos_checked:,} photos compared, "
             f"{found.photos_missing:,} not on this machine: {len(found.problems)} problems."

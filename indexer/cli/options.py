@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from model.runtime.names import HELP
+
 Photos = Annotated[
     Path,
     typer.Argument(
@@ -25,6 +27,10 @@ Json = Annotated[
 Device = Annotated[
     str,
     typer.Option(envvar="SELVEDGE_DEVICE", help="auto, cpu, cuda or cuda:N."),
+]
+Runtime = Annotated[
+    str,
+    typer.Option(envvar="SELVEDGE_RUNTIME", help=HELP),
 ]
 ImageColumn = Annotated[
     str | None,

@@ -98,6 +98,7 @@ def search(
         ),
     ] = None,
     device: options.Device = "auto",
+    runtime: options.Runtime = "eager",
     as_json: options.Json = False,
 ) -> None:
     """Search a gallery with a photo, or with one of its items.
@@ -123,9 +124,9 @@ def search(
         sort=sort,
     )
     data = _read(image) if image is not None else b""
-    # One search does not pay for loading all tokens into memory.
+    # One search does not pay for loading all tokens into memory, nor for a runtime of its own.
     with closing(
-        open_engine(index, device=device, checkpoint=checkpoint, token_budget_mb=0)
+        open_engine(index, device=device, runtime=runtime, checkpoint=checkpoint, token_budget_mb=0)
     ) as engine:
         photo = [QueryPhoto(data, box)]
         result = (

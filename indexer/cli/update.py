@@ -10,6 +10,7 @@ from indexer.checkpoint import StoredCheckpoint
 from indexer.cli import options
 from indexer.cli.render import print_json, remark, show_progress
 from indexer.staging import BuildOptions
+from model.runtime.names import check_runtime
 
 
 def add(
@@ -29,6 +30,7 @@ def add(
         ),
     ] = None,
     device: options.Device = "auto",
+    runtime: options.Runtime = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Add photos; items of the same id are replaced, unchanged ones are skipped.
@@ -42,7 +44,7 @@ def add(
         max_failures=max_failures,
         workers=workers,
     )
-    plan = StoredCheckpoint(checkpoint, device)
+    plan = StoredCheckpoint(checkpoint, device, check_runtime(runtime))
     with show_progress() as progress:
         report = update.add(photos, index, plan, options=chosen, progress=progress)
     if as_json:

@@ -29,6 +29,8 @@ from model.evaluation.sensitivity import token_sensitivity
 from model.evaluation.settings import Settings
 from model.evaluation.summary import compare
 from model.evaluation.thumbnails import find_misses
+from model.runtime.names import HELP, RuntimeName, check_runtime
+from model.runtime.opening import open_trunk
 
 
 class Method(StrEnum):
@@ -73,6 +75,7 @@ def evaluate(
     thumbnails: Annotated[int, typer.Option(help="Worst queries on the page; 0 for none.")] = 12,
     seed: Annotated[int, typer.Option(help="Of held-out items and bootstrap draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    runtime: Annotated[str, typer.Option(help=HELP)] = "eager",
     as_json: Annotated[bool, typer.Option("--json", help="JSON to stdout, not tables.")] = False,
 ) -> None:
     """Measure a checkpoint: mAP, mAP@R and R@k with intervals, ceilings, sensitivity.
@@ -88,7 +91,7 @@ def evaluate(
                 data, checkpoint, against=against or (), split=split, out=out, seed=seed,
                 device=device, as_json=as_json, progress=progress,
             )  # fmt: skip
-    place = resolve_device(device)
+    place, how = resolve_device(device), check_runtime(runtime)
     options: dict[str, object] = {} if not candidates else {"candidates": tuple(candidates)}
     settings = Settings(
         alpha=alpha, exhaustive=exhaustive, int8=int8, seed=seed, batch=_BATCH[place.type],
@@ -101,11 +104,13 @@ def evaluate(
     name = f"{found_data.name}, {retrieval.name}"
     with _bar() as progress:
         found = measure_checkpoint(
-            checkpoint, retrieval, settings, str(place), sensitivity, progress=progress
+            checkpoint, retrieval, settings, str(place), sensitivity, progress, runtime=how
         )
         gains = list(found.gains)
         for other in against or []:
-            than = measure_checkpoint(other, retrieval, settings, str(place), False, progress)
+            than = measure_checkpoint(
+                other, retrieval, settings, str(place), False, progress, runtime=how
+            )
             gains.append(compare(f"this checkpoint − {other.name}", found, than))
     notes = (*found_data.notes, *found.notes)
     found = found.model_copy(update={"data_set": name, "gains": tuple(gains), "notes": notes})
@@ -177,6 +182,7 @@ def measure_checkpoint(
     sensitivity: bool,
     progress: Progress | None = None,
     recall: Mapping[str, RecallVector] | None = None,
+    runtime: RuntimeName = "eager",
 ) -> Evaluation:
     """Load a checkpoint and measure it; with `sensitivity` also the sweeps of its tokens.
 
@@ -185,7 +191,10 @@ def measure_checkpoint(
     loaded = load_checkpoint(path)
     model = loaded.model.to(resolve_device(device))
     recall = recall or recall_vectors(model)
-    queries, gallery, seconds = embed_set(model, retrieval, settings, progress=progress)
+    trunk = open_trunk(model.eval(), loaded.fingerprint, runtime)
+    queries, gallery, seconds = embed_set(
+        model, retrieval, settings, progress=progress, trunk=trunk.run
+    )
     pairing, alpha = Pairing.of(retrieval), model.config.alpha
     found = evaluate_embedded(
         queries, gallery, pairing, model.alignment, settings,
@@ -199,6 +208,8 @@ def measure_checkpoint(
         )  # fmt: skip
     timings = {"encode": seconds, **found.timings_s}
     notes = list(found.notes)
+    if trunk.name != "eager":
+        notes.append(f"The backbone was computed by runtime {trunk.name}, not eager float32.")
     if model.config.recall.vector == "global":
         notes.append("The granular vector is in full width: this checkpoint has no projection.")
     update: dict[str, object] = {

@@ -20,6 +20,7 @@ from model.config import RecallName
 from model.mga import MGA
 from model.preprocessing import prepare_scales
 from model.recall import NAMES
+from model.runtime.trunks import Trunk
 
 if TYPE_CHECKING:
     from model.data.records import Photo
@@ -135,17 +136,18 @@ def embed_photos(
     stage: str = "photos",
     progress: Progress | None = None,
     scales: Sequence[float] | None = None,
+    trunk: Trunk | None = None,
 ) -> Embedded:
     """Encode photos in order; batches are decoded ahead by `workers` threads.
 
     With `scales`, fractions of the config's image size, each photo is there once for each
-    of them: (N, S, ...).
+    of them: (N, S, ...). The backbone is computed by `trunk` where one is given.
     """
     parts: list[Embedded] = []
     with evaluating(model), ThreadPoolExecutor(workers) as pool:
         done = 0
         for pixels in _read_ahead(model, photos, read, batch, pool, scales or (1.0,)):
-            each = [_embed(model, scale) for scale in pixels]
+            each = [_embed(model, trunk or model.backbone, scale) for scale in pixels]
             parts.append(
                 Embedded(*(np.stack(part, axis=1) for part in zip(*each, strict=True)))
                 if scales
@@ -198,9 +200,9 @@ def _read_ahead(
         yield join(futures)
 
 
-def _embed(model: MGA, pixels: NDArray[np.uint8]) -> Embedded:
+def _embed(model: MGA, trunk: Trunk, pixels: NDArray[np.uint8]) -> Embedded:
     moved = torch.from_numpy(pixels).to(model.mean.device)
-    features = model.encode(model.normalise(moved))
+    features = model.describe(trunk(model.normalise(moved)))
     return Embedded(*map(_host, (features.global_feature, features.tokens, features.mass)))
 
 

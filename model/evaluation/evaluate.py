@@ -22,6 +22,7 @@ from model.evaluation.results import Evaluation
 from model.evaluation.settings import Settings
 from model.evaluation.summary import summarise
 from model.mga import MGA
+from model.runtime.trunks import Trunk
 
 
 def evaluate_model(
@@ -63,6 +64,7 @@ def embed_set(
     settings: Settings,
     read: ReadPhoto = read_photo,
     progress: Progress | None = None,
+    trunk: Trunk | None = None,
 ) -> tuple[Embedded, Embedded, float]:
     """Encode queries, at all scales of the config, and gallery; also how many seconds it took."""
     for side, photos in (("queries", retrieval.queries), ("gallery photos", retrieval.gallery)):
@@ -72,7 +74,7 @@ def embed_set(
     queries, gallery = (
         embed_photos(
             model, photos, read, batch=settings.batch, workers=settings.workers,
-            stage=stage, progress=progress, scales=scales,
+            stage=stage, progress=progress, scales=scales, trunk=trunk,
         )
         for stage, photos, scales in (
             ("queries", retrieval.queries, model.config.query_scales),

@@ -30,4 +30,6 @@ def get_metrics(request: Request, metrics: MetricsDep, settings: SettingsDep) ->
     if settings.metrics_key:
         check_key(request, "read")
     slot: EngineSlot = request.app.state.slot
-    return Response(metrics.render(slot.find_stamp()), media_type=CONTENT_TYPE_LATEST)
+    return Response(
+        metrics.render(slot.find_stamp(), slot.find_tasks()), media_type=CONTENT_TYPE_LATEST
+    )

@@ -36,6 +36,7 @@ class FakeEncoder:
     """
 
     device = "cpu"
+    input_side = 64
     trained_for_retrieval = False
     weights = "mean colours"
 

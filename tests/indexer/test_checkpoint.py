@@ -21,7 +21,7 @@ def checkpoint(tmp_path):
 def fake_network(monkeypatch):
     """The name of the fake encoder is what its checkpoint file says."""
 
-    def load(path, device="auto"):
+    def load(path, device="auto", runtime="eager"):
         return FakeEncoder(path.read_text())
 
     def create(target, *, preset, init, photos, progress):

@@ -19,7 +19,9 @@ def fake_network(monkeypatch):
     def create(target, **_):
         target.write_bytes(b"weights")
 
-    monkeypatch.setattr("indexer.checkpoint.load_encoder", lambda path, device: FakeEncoder())
+    monkeypatch.setattr(
+        "indexer.checkpoint.load_encoder", lambda path, device, runtime: FakeEncoder()
+    )
     monkeypatch.setattr("model.fit.create_checkpoint", create)
 
 

@@ -3,12 +3,15 @@
 import json
 import os
 import threading
+from contextlib import suppress
 
 import lance
 import pytest
 
-from indexer.background import Repeating
+from indexer.background import Repeating, TaskLog
 from indexer.gallery import EmbeddedGallery
+from indexer.results import TaskStats
+from model.errors import StorageError
 from tests.indexer.live import find, item, open_gallery, read_state
 
 
@@ -127,3 +130,38 @@ def test_work_in_the_background_goes_on_after_a_failure_and_lets_others_go_first
     assert done.wait(60)
     repeating.stop()
     assert set(calls) == {min(19, os.getpriority(os.PRIO_PROCESS, 0) + 1)}
+
+
+@pytest.mark.parametrize("error", [StorageError("disk full"), ZeroDivisionError("a bug")])
+def test_failures_in_the_background_are_counted_until_it_goes_through_again(error):
+    tasks = TaskLog("maintenance", "reload")
+
+    def fail() -> None:
+        raise error
+
+    for _ in range(2):
+        with suppress(ZeroDivisionError):
+            tasks.run("maintenance", fail)
+    assert tasks.is_failing("maintenance")
+    assert tasks.stats()["maintenance"] == TaskStats(2, None, str(error))
+    assert tasks.stats()["reload"] == TaskStats()
+    tasks.run("maintenance", lambda: None)
+    after = tasks.stats()["maintenance"]
+    assert (after.failures, after.error) == (2, None)
+    assert after.last_success is not None
+
+
+def test_maintenance_that_fails_shows_and_its_success_too(live, monkeypatch):
+    monkeypatch.setattr("indexer.live.build_index", fail_to_write)
+    live.add([item(f"n{number}", number) for number in range(8)])
+    live._maintain()
+    assert live.tasks()["maintenance"].failures == 1
+    assert live.stats().errors == {"maintenance": "disk full"}
+    monkeypatch.undo()
+    live._maintain()
+    assert live.stats().errors == {}
+    assert live.tasks()["maintenance"].last_success is not None
+
+
+def fail_to_write(*_):
+    raise StorageError("disk full")

@@ -1,11 +1,14 @@
 """A sound index has no problems, and each kind of damage has its sentence."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from indexer.build import build_gallery
 from indexer.checkpoint import GivenEncoder
+from indexer.gallery import EmbeddedGallery
+from indexer.manifest import Manifest
 from indexer.recall import RecallIndex
 from indexer.store import Store
 from indexer.verify import verify
@@ -58,6 +61,34 @@ def test_a_recall_index_of_an_older_version_is_caught_up(index):
     assert not any("recall index" in problem for problem in verify(index).problems)
 
 
+@pytest.mark.parametrize("moment", ["before the rename", "after the rename"])
+def test_a_kill_while_the_recall_index_is_exchanged_is_no_problem(index, monkeypatch, moment):
+    class Killed(BaseException):
+        """SIGKILL: nothing is tidied up."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    manifest = Manifest.load(index)
+    files = manifest.files(index)
+    version = Store.open(files.dataset).version
+    stored = RecallIndex.load(files, version, manifest.fingerprint)
+    assert stored is not None
+    if moment == "before the rename":
+        monkeypatch.setattr(Path, "replace", kill)
+        monkeypatch.setattr("indexer.files._forget", lambda path: None)
+    else:
+        monkeypatch.setattr("indexer.recall.write_text_atomic", kill)
+    with pytest.raises(Killed):
+        forge(stored).save(files, version, manifest.fingerprint)
+    monkeypatch.undo()
+    found = verify(index)
+    assert found.problems == []
+    assert "no recall index is stored" in found.notes[0]
+    EmbeddedGallery.open(index).close()
+    assert verify(index).notes == []
+
+
 def test_a_recall_index_of_a_newer_version_is_noticed(index):
     tie = index / "recall.json"
     facts = json.loads(tie.read_text())
@@ -70,8 +101,6 @@ def test_a_recall_index_with_other_vectors_is_noticed(photos, tmp_path, encoder,
     index = tmp_path / "index"
     build_gallery(photos, index, encoder, options=small(exact_limit=exact_limit))
     assert verify(index).problems == []
-    from indexer.manifest import Manifest
-
     manifest = Manifest.load(index)
     files = manifest.files(index)
     version = Store.open(files.dataset).version

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from model.errors import ImageError, ImageTooLargeError
-from model.images import decode_image, read_image
+from model.images import decode_image, decode_reduced, read_image
+from model.preprocessing import Preprocessing, needed_side, prepare
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -144,3 +145,75 @@ def test_reading_a_file_names_the_file(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(ImageError, match="Is a directory"):
         read_image(tmp_path)
+
+
+def draw_scene(width: int, height: int) -> Image.Image:
+    """Soft shapes with an edge: what a JPEG decoder shrinks well, and a corner to tell it by."""
+    seeds = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    photo = Image.fromarray(seeds).resize((width, height), Image.Resampling.BICUBIC)
+    photo.paste("red", (0, 0, width // 2, height // 4))
+    return photo
+
+
+@pytest.mark.parametrize(
+    ("size", "at_least", "expected"),
+    [
+        ((750, 1101), 480, (375, 551)),
+        ((1101, 750), 480, (551, 375)),
+        ((4000, 3000), 480, (500, 375)),
+        ((750, 1101), 551, (750, 1101)),
+        ((300, 400), 480, (300, 400)),
+        ((2000, 100), 480, (2000, 100)),  # too narrow: a side would vanish
+    ],
+)
+def test_a_large_jpeg_comes_back_smaller_but_never_below_what_is_needed(
+    size: tuple[int, int], at_least: int, expected: tuple[int, int]
+) -> None:
+    found = decode_reduced(encode(draw_scene(*size), "JPEG"), at_least)
+    assert found.image.size == expected
+    assert found.size == size
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_other_formats_come_back_whole(kind: str) -> None:
+    data = encode(draw_scene(1000, 800), kind)
+    assert decode_reduced(data, 100).image.tobytes() == decode_image(data).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(750, 1101), (2000, 1500), (516, 640)])
+def test_the_network_sees_the_same_photo_when_it_was_reduced(
+    mode: str, size: tuple[int, int]
+) -> None:
+    data = encode(draw_scene(*size).convert(mode), "JPEG", quality=90)
+    options = Preprocessing(image_size=320)
+    whole = prepare(decode_image(data), options)
+    reduced = prepare(decode_reduced(data, needed_side(320)).image, options)
+    difference = np.abs(whole.pixels.astype(int) - reduced.pixels)
+    # Of 255: the stated tolerance (docs/performance.md).
+    assert difference.mean() < 1.0
+    assert np.abs(whole.frame.width - reduced.frame.width) < 1 / 320
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_photo_is_upright_and_so_is_its_size(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(draw_scene(800, 600), "JPEG", exif=exif)
+    whole, reduced = decode_image(data), decode_reduced(data, 400)
+    assert reduced.size == whole.size
+    assert reduced.image.size == (whole.width // 2, whole.height // 2)
+    small = whole.resize(reduced.image.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(small, int) - np.asarray(reduced.image)).mean() < 4
+
+
+def test_pixels_are_counted_before_a_photo_is_reduced() -> None:
+    data = encode(draw_scene(1000, 1000), "JPEG")
+    with pytest.raises(ImageTooLargeError, match="1000 x 1000 = 1,000,000 pixels"):
+        decode_reduced(data, 100, max_pixels=999_999)
+
+
+def test_a_truncated_photo_is_not_hidden_by_reducing() -> None:
+    data = encode(draw_scene(1000, 1000), "JPEG")
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        decode_reduced(data[: len(data) // 2], 100)

@@ -35,6 +35,7 @@ from indexer.results import (
     Scores,
     SearchResult,
     Status,
+    TaskStats,
     WriteReport,
 )
 from model.errors import (
@@ -100,6 +101,7 @@ class FakeEngine:
         self.trained = True
         self.calibrated = False
         self.is_closed = False
+        self.background: dict[str, TaskStats] = {}
         self.before_encode: Callable[[], object] = lambda: None
         self.before_search: Callable[[], object] = lambda: None
 
@@ -137,6 +139,10 @@ class FakeEngine:
     def reload(self) -> bool:
         """Find nothing new."""
         return False
+
+    def tasks(self) -> dict[str, TaskStats]:
+        """As a test says."""
+        return self.background
 
     def _write(
         self, colours: dict[str, Colour], item_ids: Sequence[str], status: Status

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,20 @@ def index(built: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def client(index: Path) -> Iterator[TestClient]:
     """A service of that index, once it is ready."""
+    with serve(index) as client:
+        yield client
+
+
+@contextmanager
+def serve(index: Path, **more: Any) -> Iterator[TestClient]:
+    """Serve an index in this process."""
     settings = Settings(
-        index_dir=index, device="cpu", write_keys=SecretStr(WRITE), watch_s=3600, default_k=5
+        index_dir=index,
+        device="cpu",
+        write_keys=SecretStr(WRITE),
+        watch_s=3600,
+        default_k=5,
+        **more,
     )
     app, settled = create_app(settings), threading.Event()
     app.state.slot.when_settled(settled.set)
@@ -112,6 +125,19 @@ def test_pages_stay_on_their_version_while_items_are_added(client: TestClient) -
         pages += ids(answer)
     assert pages == whole
     assert answer["cursor"] is None
+
+
+def test_a_cursor_of_a_version_that_is_held_no_more_is_410_with_a_sentence(index: Path) -> None:
+    with serve(index, keep_versions=2) as client:
+        first = search(client, 60, k=5)
+        add(client, "", 60)
+        assert client.post("/search", data={"cursor": first["cursor"]}).status_code == 200
+        add(client, "", 61)
+        gone = client.post("/search", data={"cursor": first["cursor"]})
+    assert gone.status_code == 410
+    error = gone.json()["error"]
+    assert error["code"] == "version_gone"
+    assert "holds the newest 2 for 600 s at most; search again" in error["message"]
 
 
 def test_a_query_is_searched_again_with_filter_box_and_explanation(client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
+from indexer.results import TaskStats
 from model.errors import StorageError
 from service.app import create_app
 from service.metrics import Metrics
@@ -106,6 +108,23 @@ def test_a_running_search_shows(client: TestClient, engine: FakeEngine, red_phot
     engine.before_search = lambda: seen.append(read(client, "selvedge_searches_running"))
     client.post("/search", files={"image": red_photo})
     assert seen == [1.0]
+
+
+def test_work_in_the_background_shows_its_failures_and_its_last_success(
+    client: TestClient, engine: FakeEngine
+) -> None:
+    engine.background = {
+        "reload": TaskStats(),
+        "maintenance": TaskStats(3, datetime.fromtimestamp(1000, UTC), "disk full"),
+    }
+    lines = client.get("/metrics").text.splitlines()
+    success = "selvedge_task_last_success_timestamp_seconds"
+    assert 'selvedge_task_failures_total{task="maintenance"} 3.0' in lines
+    assert 'selvedge_task_failing{task="maintenance"} 1.0' in lines
+    assert 'selvedge_task_failing{task="reload"} 0.0' in lines
+    assert [line for line in lines if line.startswith(success)] == [
+        f'{success}{{task="maintenance"}} 1000.0'
+    ]
 
 
 def test_refusals_and_failures_are_counted_by_their_code(

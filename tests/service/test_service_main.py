@@ -66,12 +66,13 @@ def run() -> Run:
 def test_it_opens_the_gallery_with_the_settings_and_ends_with_0(
     run: Run, opened: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    result = run("--index", tmp_path, "--device", "cpu", "--token-budget-mb", 7)
+    result = run("--index", tmp_path, "--runtime", "half", "--token-budget-mb", 7)
     assert result.exit_code == 0, result.output
     assert opened == [
         {
             "index_dir": tmp_path,
-            "device": "cpu",
+            "device": "auto",
+            "runtime": "half",
             "checkpoint": None,
             "options": LiveOptions(token_budget_mb=7),
         }
@@ -131,7 +132,7 @@ def test_misuse_is_exit_2(run: Run, arguments: list[str], expected: str) -> None
 
 def test_every_option_names_its_environment_twin() -> None:
     text = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
-    assert text.count("[env: SELVEDGE_") == 9
+    assert text.count("[env: SELVEDGE_") == 10
     assert "Example: python -m service --index out/demo" in text
 
 
