@@ -10,7 +10,7 @@ from indexer.attributes import (
     read_attributes,
     require_heads,
 )
-from indexer.files import IndexFiles, storage_errors, write_atomic
+from indexer.files import storage_errors, write_atomic
 from indexer.manifest import Manifest
 from model.attributes.heads import AttributeHeads, load_heads, save_heads
 from model.errors import ParameterError, SelvedgeError

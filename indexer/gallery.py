@@ -5,6 +5,7 @@
 the version it was opened at.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,8 @@ class EmbeddedGallery:
         """Open the newest complete state of an index folder.
 
         Tokens are kept in memory when they fit `token_budget_mb`, and read from the
-        disk by row otherwise; `attribute_budget_mb` is for what attributes see. With a `cuda` device, recall runs on the GPU when FAISS
+        disk by row otherwise. What attributes see of the items is kept up to
+        `attribute_budget_mb`. With a `cuda` device, recall runs on the GPU when FAISS
         finds one.
 
         Raises:
@@ -160,6 +162,11 @@ class EmbeddedGallery:
             )
         row: int = table[ROW_ID][0].as_py()
         return row
+
+    def find_rows_of(self, item_ids: Sequence[str]) -> dict[str, int]:
+        """Find the rows of those of the items that exist."""
+        table = self._store.find(item_ids)
+        return dict(zip(table["item_id"].to_pylist(), table[ROW_ID].to_pylist(), strict=True))
 
     def read_encoded(self, row: int) -> "Encoded":
         """Read one stored item back as an encoding of one image (B = 1)."""

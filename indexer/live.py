@@ -7,7 +7,7 @@ command line may write too; `reload` (and the watch thread) takes over what othe
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path

@@ -51,7 +51,8 @@ class LiveStats:
 
     `delta` are vectors beside the recall index, `tombstones` rows of it that are gone;
     `versions` are the states that can still be read; `bytes_resident` are all their vectors
-    and tokens, and what attributes see of the items. `errors` has what failed last in the background, by task.
+    and tokens, and what attributes see of the items. `errors` has what failed last in the
+    background, by task.
     """
 
     version: int

@@ -34,7 +34,7 @@ class Ranking(NamedTuple):
 
     def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
         """The candidates at these places."""
-        return Ranking(*(part[order] for part in self))
+        return Ranking._make(part[order] for part in self)
 
 
 def join(rankings: Sequence[Ranking]) -> Ranking:
