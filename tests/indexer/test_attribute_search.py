@@ -164,7 +164,7 @@ def test_many_candidates_are_compared_in_parts(engine: SearchEngine, monkeypatch
 
 
 def test_a_confidence_speaks_of_the_whole_likeness_only(engine: SearchEngine) -> None:
-    engine._encoder.calibration = Calibration(scale=1.0, offset=0.0, pairs=9)
+    engine._encoder.calibration = Calibration(slope=5.0, intercept=-2.0)
     assert search(engine, "rg").hits[0].confidence is not None
     assert search(engine, "rg", attributes=TOP, overall=0.5).hits[0].confidence is None
     with pytest.raises(ParameterError, match="leave one of the two out"):
