@@ -212,7 +212,9 @@ def test_an_explanation_shows_where_each_attribute_looks(
         assert list(looks) == ["top", "bottom"]
         for name, height in (("top", 0.25), ("bottom", 0.75)):
             for side in (looks[name].query, looks[name].item):
-                assert [region.ellipse.y for region in side] == pytest.approx([height] * 2, abs=0.01)
+                assert [region.ellipse.y for region in side] == pytest.approx(
+                    [height] * 2, abs=0.01
+                )
                 assert sum(region.share for region in side) == pytest.approx(1, abs=1e-5)
     assert not search(engine, "rg", k=1, explain=3).hits[0].explanation.attributes
 

@@ -69,7 +69,7 @@ def test_an_index_from_before_gets_them_by_building_again(garments: Path, tmp_pa
 def test_heads_of_another_checkpoint_are_refused(garments: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.safetensors"
     save_heads(make_heads("sleeve", encoder=FakeEncoder("another")), foreign)
-    with pytest.raises(GalleryMismatchError, match="foreign.safetensors read tokens of checkpoint"):
+    with pytest.raises(GalleryMismatchError, match=r"foreign\.safetensors read tokens"):
         rebuild(garments, attributes=foreign)
     foreign.rename(garments / "attributes/foreign.safetensors")
     with pytest.raises(GalleryMismatchError, match="use the attributes of that checkpoint"):
@@ -93,7 +93,7 @@ def test_damaged_heads_and_a_name_held_twice_are_refused(garments: Path) -> None
     with pytest.raises(GalleryMismatchError, match="both hold the attribute 'top'"):
         EmbeddedGallery.open(garments)
     (garments / "attributes/more.safetensors").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match=r"more.safetensors cannot be read"):
+    with pytest.raises(CheckpointError, match=r"more\.safetensors cannot be read"):
         EmbeddedGallery.open(garments)
 
 
