@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from indexer.attributes import AttributeSet
+from indexer.cropping import read_crop
 from indexer.explain import to_ellipse
 from indexer.results import AttributeRegions, Region
 from model.attributes.heads import AttributeHeads
@@ -40,7 +41,7 @@ def _find_regions(
 ) -> tuple[Region, ...]:
     regions = []
     for number, photo in enumerate(photos):
-        shares = heads.attend(name, photo.tokens, photo.mass, photo.geometry) / len(photo.mass)
+        shares = heads.attend(name, photo.tokens, photo.mass, read_crop(photo)) / len(photo.mass)
         # Tokens that add nothing explain nothing.
         best = np.argsort(-shares, axis=None, kind="stable")[:count]
         for at in (at for at in best if shares.flat[at] > 0):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.cropping import read_crop
 from indexer.protocols import Gallery, Recalled, Selection
 from model.attributes.heads import AttributeHeads
 from model.errors import StorageError
@@ -87,7 +88,7 @@ class AttributeQuery:
 def embed_query(heads: AttributeHeads, name: str, photos: Sequence[Any]) -> Floats:
     """Embed a query, (E,): a mean of cosines is the product with the mean embedding."""
     means = [
-        heads.embed(name, photo.tokens, photo.mass, photo.geometry).mean(0) for photo in photos
+        heads.embed(name, photo.tokens, photo.mass, read_crop(photo)).mean(0) for photo in photos
     ]
     mean: Floats = np.mean(means, axis=0)
     return mean

@@ -14,7 +14,8 @@ from PIL import Image
 from indexer.attribute_explain import explain_attributes
 from indexer.attribute_query import AttributeQuery
 from indexer.candidates import Candidates
-from indexer.explain import crop_to_photo, explain_hits
+from indexer.cropping import EncodedCrop
+from indexer.explain import explain_hits
 from indexer.facets import check_columns, count_facet
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
 from indexer.paging import Page, Pager
@@ -144,8 +145,7 @@ class SearchEngine:
         """
         encoded = self._encoder.encode_queries([photo.pixels for photo in photos])
         return [
-            one._replace(geometry=crop_to_photo(one.geometry, photo.box))
-            for one, photo in zip(encoded, photos, strict=True)
+            EncodedCrop.place(one, photo.box) for one, photo in zip(encoded, photos, strict=True)
         ]
 
     def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:

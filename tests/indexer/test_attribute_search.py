@@ -131,6 +131,17 @@ def test_several_photos_are_averaged(engine: SearchEngine) -> None:
     assert hits[0].scores.attributes["top"] == pytest.approx((1 + OTHER) / 2, abs=0.01)
 
 
+def test_a_part_of_a_photo_is_read_as_a_photo_of_its_own(engine: SearchEngine) -> None:
+    """An attribute may read where tokens lie: in the crop, as in an item's own photo."""
+    from indexer.cropping import read_crop
+
+    [photo] = engine.encode([QueryPhoto(draw_garment("rg"), (0.5, 0.25, 1.0, 0.75))])
+    assert photo.geometry[0, 0, 0, :2].tolist() == [0.625, 0.375]
+    [whole] = engine.encode([QueryPhoto(draw_garment("rg"))])
+    np.testing.assert_allclose(read_crop(photo), whole.geometry, atol=1e-6)
+    np.testing.assert_allclose(read_crop(whole), whole.geometry, atol=1e-6)
+
+
 def test_an_item_is_searched_with_and_left_out(engine: SearchEngine) -> None:
     found = engine.search_item("rg", SearchRequest(k=ALL, attributes=TOP))
     assert set(ids(found)[:2]) == {"rr", "rb"}
