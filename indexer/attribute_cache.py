@@ -8,7 +8,7 @@ asked for.
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -19,10 +19,13 @@ from indexer.protocols import TokenBlock
 from model.attributes.heads import AttributeHeads
 
 DEFAULT_BUDGET_MB = 256
-# Items whose tokens are unpacked together: 8,500 numbers each, several times over.
-CHUNK = 512
-# Row ids of past changes that are remembered: 8 MB.
+# Items read at once: a read from the disk costs milliseconds, whatever its size.
+READ_CHUNK = 1024
+# Items unpacked at once: some 6,000 numbers each, which a processor's cache should hold.
+UNPACK_CHUNK = 64
+# Past changes that are remembered: 8 MB of row ids, in so many commits.
 _MOST_CHANGES = 1_000_000
+_MOST_COMMITS = 10_000
 
 
 class Embeddings(NamedTuple):
@@ -71,7 +74,8 @@ class EmbeddingCache:
         """
         self._budget = budget_mb * 1_000_000
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._changes: list[tuple[int, NDArray[np.int64]]] = []
+        self._changes: deque[tuple[int, NDArray[np.int64]]] = deque()
+        self._num_changes = 0
         self._forgotten = 0
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
@@ -92,8 +96,10 @@ class EmbeddingCache:
         """Remember that these rows were added, changed or removed by the commit `version`."""
         with self._lock:
             self._changes.append((version, rows))
-            while sum(len(each) for _, each in self._changes) > _MOST_CHANGES:
-                self._forgotten = self._changes.pop(0)[0]
+            self._num_changes += len(rows)
+            while self._num_changes > _MOST_CHANGES or len(self._changes) > _MOST_COMMITS:
+                self._forgotten, gone = self._changes.popleft()
+                self._num_changes -= len(gone)
 
     def read(self, name: str, heads: AttributeHeads, version: int, state: State) -> Embeddings:
         """Embed all items of a state; waits where another thread is at the same attribute.
@@ -155,20 +161,21 @@ def embed_rows(
 ) -> Embeddings:
     """Compute the embeddings of these rows from their stored tokens, a chunk at a time."""
     vectors = np.empty((len(rows), heads.width(name)), np.float16)
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        block = state.read_tokens(rows[part])
-        tokens, mass, geometry = unpack_block(block)
-        vectors[part] = heads.embed(name, tokens, mass, geometry)[:, : vectors.shape[1]]
+    for start in range(0, len(rows), READ_CHUNK):
+        block = state.read_tokens(rows[start : start + READ_CHUNK])
+        for first in range(0, len(block.tokens), UNPACK_CHUNK):
+            tokens, mass, geometry = unpack_block(block, slice(first, first + UNPACK_CHUNK))
+            found = heads.embed(name, tokens, mass, geometry)[:, : vectors.shape[1]]
+            vectors[start + first : start + first + len(found)] = found
     return Embeddings(rows, vectors)
 
 
 def unpack_block(
-    block: TokenBlock,
+    block: TokenBlock, part: slice = slice(None)
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Bring stored items back to tokens (n, L, M, d), mass (n, L, M), geometry (n, L, M, 5)."""
-    tokens = unpack_tokens(block.tokens, block.scales)
-    return tokens, block.mass, unpack_geometry(block.geometry)
+    tokens = unpack_tokens(block.tokens[part], block.scales[part])
+    return tokens, block.mass[part], unpack_geometry(block.geometry[part])
 
 
 def _bring_over(name: str, start: _Entry, stale: NDArray[np.int64], state: State) -> Embeddings:

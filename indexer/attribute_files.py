@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
 from indexer.attributes import (
     OF_CHECKPOINT,
     AttributeSet,
@@ -65,33 +67,36 @@ def remove_learned(folder: Path, fingerprint: str, name: str) -> None:
         file.path.unlink()
 
 
-def add_of_checkpoint(root: Path, manifest: Manifest, given: Path | None) -> AttributeSet:
+def add_of_checkpoint(root: Path, manifest: Manifest, given: Path | None) -> None:
     """Bring the heads of its checkpoint to an index: a given file's, or the program's own.
 
-    The program's are taken where they fit; they replace older ones. An index of another
-    checkpoint gets none, unless `given` names its own.
+    The program's are taken where they fit; an index of another checkpoint gets none, unless
+    `given` names its own. They replace older ones, and nothing is written where they are equal.
 
     Raises:
         CheckpointError, GalleryMismatchError: the given file is no heads of this checkpoint.
+        ParameterError: it holds an attribute that the gallery learned from examples.
     """
     files, fingerprint = manifest.files(root), manifest.fingerprint
     heads = load_heads(given) if given else _find_shipped(fingerprint)
-    if heads is not None:
-        require_heads(given or ATTRIBUTES, heads, fingerprint)
-        learned = [
-            file.heads
-            for file in read_attributes(files.attributes, fingerprint).files.values()
-            if file.is_learned
-        ]
-        taken = {name for each in learned for name in each.names}.intersection(heads.names)
-        kept = [name for name in heads.names if name not in taken]
-        if taken and given:
-            raise ParameterError(
-                f"{given} holds the attribute {min(taken)!r}, which this gallery learned from "
-                f"examples; remove that one first"
-            )
-        _write(files.attributes / OF_CHECKPOINT, heads.only(kept), fingerprint)
-    return read_attributes(files.attributes, fingerprint)
+    if heads is None:
+        return
+    require_heads(given or ATTRIBUTES, heads, fingerprint)
+    known = read_attributes(files.attributes, fingerprint)
+    learned = {
+        name for file in known.files.values() if file.is_learned for name in file.heads.names
+    }
+    if given and learned.intersection(heads.names):
+        name = min(learned.intersection(heads.names))
+        raise ParameterError(
+            f"{given} holds the attribute {name!r}, which this gallery learned from examples; "
+            "remove that one first"
+        )
+    # What a person taught under a name of the program's means what that person taught.
+    heads = heads.only(name for name in heads.names if name not in learned)
+    before = known.files.get(OF_CHECKPOINT)
+    if before is None or not _are_equal(before.heads, heads):
+        _write(files.attributes / OF_CHECKPOINT, heads, fingerprint)
 
 
 def carry_learned(root: Path, manifest: Manifest) -> None:
@@ -115,6 +120,14 @@ def _find_shipped(fingerprint: str) -> AttributeHeads | None:
         return None
     heads = load_heads(ATTRIBUTES)
     return heads if heads.fingerprint == fingerprint else None
+
+
+def _are_equal(one: AttributeHeads, other: AttributeHeads) -> bool:
+    parts = [(one.scaling.mean, other.scaling.mean), (one.scaling.scale, other.scaling.scale)]
+    return one.infos == other.infos and all(
+        np.array_equal(*pair)
+        for pair in [*parts, *((one.maps[n], other.maps[n]) for n in one.maps)]
+    )
 
 
 def _write(path: Path, heads: AttributeHeads, fingerprint: str) -> None:

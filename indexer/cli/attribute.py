@@ -13,6 +13,7 @@ from indexer.cli import options
 from indexer.cli.render import print_attributes, print_json
 from indexer.files import lock_for_writing
 from indexer.gallery import EmbeddedGallery
+from indexer.manifest import Manifest
 
 attribute = typer.Typer(
     name="attribute",
@@ -52,8 +53,9 @@ def add(
         else:
             heads = learn_from_items(gallery, name, given.items)
         with lock_for_writing(index):
-            folder = gallery.manifest.files(index).attributes
-            known = add_learned(folder, gallery.manifest.fingerprint, heads)
+            manifest = Manifest.load(index)  # a rebuild may have been published meanwhile
+            folder = manifest.files(index).attributes
+            known = add_learned(folder, manifest.fingerprint, heads)
     described = next(each for each in known.describe() if each.name == name)
     if as_json:
         print_json(described)

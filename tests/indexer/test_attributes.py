@@ -53,6 +53,9 @@ def test_a_build_brings_the_programs_own_heads_where_they_fit(
     monkeypatch.setattr("indexer.attribute_files.ATTRIBUTES", tmp_path / "heads.safetensors")
     index = build_garments(tmp_path, attributes=None)
     assert names(index) == ("top", "bottom")
+    before = read_attributes(index / "attributes", FINGERPRINT)
+    rebuild(index)
+    assert read_attributes(index / "attributes", FINGERPRINT, before) == before
     rebuild(index, FakeEncoder("another"), overwrite=True)
     assert names(index) == ()
 
@@ -114,6 +117,18 @@ def test_only_learned_attributes_can_be_removed(garments: Path) -> None:
         remove_learned(folder, FINGERPRINT, "right")
     remove_learned(folder, FINGERPRINT, "left")
     assert names(garments) == ("top", "bottom")
+
+
+def test_what_was_learned_stays_beside_heads_of_the_same_name(
+    garments: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    add_learned(garments / "attributes", FINGERPRINT, make_heads("left"))
+    save_heads(make_heads("left", "right"), tmp_path / "newer.safetensors")
+    with pytest.raises(ParameterError, match="'left', which this gallery learned"):
+        rebuild(garments, attributes=tmp_path / "newer.safetensors")
+    monkeypatch.setattr("indexer.attribute_files.ATTRIBUTES", tmp_path / "newer.safetensors")
+    rebuild(garments)
+    assert names(garments) == ("right", "left")
 
 
 def test_a_rebuild_keeps_what_was_learned_if_the_checkpoint_is_the_same(
@@ -225,6 +240,10 @@ def test_changes_too_long_ago_are_not_trusted(garments: Path, monkeypatch: Any) 
         cache.note_change(3, gallery.rows()[:2])
         cache.read("top", heads, 3, gallery)
         assert heads.embedded == 18
+        monkeypatch.setattr("indexer.attribute_cache._MOST_COMMITS", 0)
+        cache.note_change(4, gallery.rows()[:0])
+        cache.read("top", heads, 4, gallery)
+        assert heads.embedded == 27
 
 
 @pytest.mark.parametrize("resident", [True, False])
