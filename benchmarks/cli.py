@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from benchmarks.attributes import attributes
 from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
@@ -23,6 +24,7 @@ def verbs() -> None:
 
 
 app.command()(encode)
+app.command()(attributes)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from indexer.attribute_files import add_of_checkpoint, carry_learned
 from indexer.checkpoint import EncoderPlan, GivenEncoder
 from indexer.derive import build_recall
 from indexer.failures import FailureReport, read_failures
@@ -86,7 +87,8 @@ def build_index(
     Raises:
         SourceError: no photos, an unusable CSV, or more failures than allowed.
         GalleryExistsError: there is a finished index of something else, or another folder's files.
-        GalleryMismatchError: the index was built, or begun, with other photos or weights.
+        GalleryMismatchError: the index was built, or begun, with other photos or weights, or
+            the attributes belong to another checkpoint.
         GalleryBusyError: another process is writing there.
         StorageError: the disk is full, read-only or damaged.
     """
@@ -108,6 +110,7 @@ def build_index(
         finished = find_finished(index_dir, options.overwrite)
         if finished is not None:
             require_same(index_dir, finished, plan, num_photos, digest)
+            add_of_checkpoint(index_dir, finished, options.attributes)
             return _report(index_dir, finished, started, up_to_date=True)
         building = find_unfinished(index_dir, plan, num_photos, digest, options.overwrite)
         if building is None:
@@ -133,6 +136,8 @@ class _Build:
         self._schema = make_schema(self._manifest.dims, self._manifest.source.metadata)
 
     def run(self, started: float) -> BuildReport:
+        carry_learned(self._root, self._manifest)
+        add_of_checkpoint(self._root, self._manifest, self._options.attributes)
         store = self._open_store()
         before, handled = store.count(), int(store.read_note().get("photos", 0))
         if self._building.stage == "rows":

@@ -4,21 +4,34 @@ Nothing here knows of HTTP or of a command line. Searching changes no shared sta
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from indexer.attribute_explain import explain_attributes
+from indexer.attribute_query import AttributeQuery
 from indexer.candidates import Candidates
-from indexer.explain import crop_to_photo, explain_hits
+from indexer.cropping import EncodedCrop
+from indexer.explain import explain_hits
 from indexer.facets import check_columns, count_facet
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
 from indexer.paging import Page, Pager
 from indexer.protocols import Gallery
 from indexer.ranking import Ranking, Timer
 from indexer.requests import MAX_PHOTOS, QueryPhoto, SearchRequest
-from indexer.results import EngineInfo, Explanation, Facet, Hit, Item, Scores, SearchResult
+from indexer.results import (
+    AttributeDescription,
+    EngineInfo,
+    Explanation,
+    Facet,
+    Hit,
+    Item,
+    Scores,
+    SearchResult,
+)
 from indexer.selection import Selector
 from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
@@ -58,8 +71,8 @@ class SearchEngine:
 
         Raises:
             ImageError: the bytes are not a usable photo.
-            ParameterError: an unknown column, a filter that cannot be read, a box that
-                holds too few pixels, or a least confidence without a calibration.
+            ParameterError: an unknown column or attribute, a filter that cannot be read, a
+                box that holds too few pixels, or a least confidence without a calibration.
             GalleryEmptyError: nothing to search in.
         """
         photos = [QueryPhoto(image)] if isinstance(image, bytes) else image
@@ -103,6 +116,8 @@ class SearchEngine:
         """Refuse what cannot be answered, before anything is decoded; see `search`."""
         check_columns(request.sort, request.facets, self._gallery.metadata_columns())
         self._selector.check(request)
+        for name in request.attributes:
+            self._gallery.attributes.find(name)
         if request.min_confidence is not None:
             self._require_calibration(request)
         if not len(self._gallery):
@@ -130,8 +145,7 @@ class SearchEngine:
         """
         encoded = self._encoder.encode_queries([photo.pixels for photo in photos])
         return [
-            one._replace(geometry=crop_to_photo(one.geometry, photo.box))
-            for one, photo in zip(encoded, photos, strict=True)
+            EncodedCrop.place(one, photo.box) for one, photo in zip(encoded, photos, strict=True)
         ]
 
     def encode(self, photos: Sequence[QueryPhoto]) -> list[Encoded]:
@@ -154,6 +168,10 @@ class SearchEngine:
         _require_photos(photos)
         self.check(request)
         return self._answer(photos, request, Timer())
+
+    def attributes(self) -> tuple[AttributeDescription, ...]:
+        """List what this gallery can be searched by; none where its checkpoint has none."""
+        return self._gallery.attributes.describe()
 
     def item(self, item_id: str) -> Item:
         """Look one item up; ItemNotFoundError when there is none."""
@@ -227,8 +245,16 @@ class SearchEngine:
     ) -> SearchResult:
         with timer.stage("recall"):
             selection = self._selector.select(request, without)
+            weights, overall = request.attributes, request.overall or 0.0
+            attributes = (
+                AttributeQuery(self._gallery, photos, weights, overall, selection)
+                if weights
+                else None
+            )
         alpha, columns = self._find_alpha(request), self._gallery.metadata_columns()
-        candidates = Candidates(self._gallery, self._encoder, photos, alpha, selection, timer)
+        candidates = Candidates(
+            self._gallery, self._encoder, photos, alpha, selection, timer, attributes
+        )
         column = check_columns(request.sort, request.facets, columns)
         page = Pager(self._gallery, candidates, request, column, timer).find()
         facets = self._count_facets(request, page, timer)
@@ -263,8 +289,14 @@ class SearchEngine:
             with timer.stage("fetch"):
                 stored = [self._gallery.read_encoded(row) for row in page.ranking.rows.tolist()]
             with timer.stage("align"):
-                explanations = explain_hits(self._encoder, photos, stored, request.explain)
-        scores = _list_scores(page.ranking, page.reranked)
+                pairs = explain_hits(self._encoder, photos, stored, request.explain)
+                names, known = request.attributes, self._gallery.attributes
+                regions = explain_attributes(known, names, photos, stored, request.explain)
+            explanations = [
+                replace(found, attributes=looks)
+                for found, looks in zip(pairs, regions, strict=True)
+            ]
+        scores = _list_scores(page.ranking, tuple(request.attributes))
         confidence = self._find_confidence(page, request)
         parts = zip(page.items, scores, confidence, explanations, strict=True)
         return [Hit(rank, *part) for rank, part in enumerate(parts, start=request.offset + 1)]
@@ -273,7 +305,7 @@ class SearchEngine:
         """Probability that each hit shows the same product, where it is known."""
         calibration, fused = self._encoder.calibration, page.ranking.fused
         at_alpha = self._find_alpha(request) == self._encoder.config.alpha
-        if calibration is None or not at_alpha or not page.reranked:
+        if calibration is None or not at_alpha or not page.reranked or request.attributes:
             return [None] * len(fused)
         return [float(said) for said in calibration.probability(fused)]
 
@@ -319,8 +351,16 @@ def _require_photos(photos: Sequence[object]) -> None:
         )
 
 
-def _list_scores(ranking: Ranking, reranked: bool) -> list[Scores]:
+def _list_scores(ranking: Ranking, names: Sequence[str]) -> list[Scores]:
+    """Scores as they are returned: None for what is not known."""
+    parts = zip(ranking.global_scores, ranking.token_scores, ranking.fused, strict=True)
+    likeness = [dict(zip(names, row.tolist(), strict=True)) for row in ranking.attributes]
+    combined = ranking.combined if names else np.full(len(ranking.rows), np.nan)
     return [
-        Scores(float(whole), float(token) if reranked else None, float(fused) if reranked else None)
-        for whole, token, fused in zip(*ranking[1:], strict=True)
+        Scores(float(whole), _known(token), _known(fused), likeness[i], _known(combined[i]))
+        for i, (whole, token, fused) in enumerate(parts)
     ]
+
+
+def _known(score: np.floating[Any]) -> float | None:
+    return None if np.isnan(score) else float(score)

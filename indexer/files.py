@@ -3,6 +3,7 @@
     manifest.json            the facts; its rename is what publishes a gallery
     gallery.lance/           the items (Lance), the single source of truth
     checkpoint.safetensors   the weights that encoded them
+    attributes/              heads that read attributes from the tokens, one file or more
     recall.faiss, .json      derived from the items; may be deleted at any time
     failures.csv             photos that could not be read, with the reason
     building.json, photos.arrow   only while a build is unfinished
@@ -26,9 +27,11 @@ from model.errors import GalleryBusyError, StorageError
 
 _OURS = re.compile(
     r"(manifest|building|recall(-\d+)?)\.json|gallery(-\d+)?\.lance|checkpoint(-\d+)?\.safetensors"
-    r"|recall(-\d+)?\.faiss|failures\.csv|building-failures\.csv|photos\.arrow|lost\+found|\..*"
+    r"|attributes(-\d+)?|recall(-\d+)?\.faiss|failures\.csv|building-failures\.csv|photos\.arrow|lost\+found|\..*"
 )
-_GENERATION = re.compile(r"(gallery|checkpoint|recall)(?:-(\d+))?\.(lance|safetensors|faiss|json)")
+_GENERATION = re.compile(
+    r"(?:gallery|checkpoint|recall|attributes)(?:-(\d+))?(?:\.(?:lance|safetensors|faiss|json))?"
+)
 
 
 class IndexFiles(NamedTuple):
@@ -44,6 +47,10 @@ class IndexFiles(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         return self.root / f"checkpoint{self._suffix}.safetensors"
+
+    @property
+    def attributes(self) -> Path:
+        return self.root / f"attributes{self._suffix}"
 
     @property
     def recall(self) -> Path:
@@ -86,14 +93,15 @@ def list_foreign(root: Path) -> list[str]:
 def list_generations(root: Path) -> list[int]:
     """List the generations of which any file is left, oldest first."""
     matches = (_GENERATION.fullmatch(entry.name) for entry in root.iterdir())
-    return sorted({int(match[2] or 1) for match in matches if match})
+    return sorted({int(match[1] or 1) for match in matches if match})
 
 
 def discard_generation(files: IndexFiles) -> None:
     """Delete the data of one generation, published or not."""
     with storage_errors(files.root, "clearing old files"):
-        if files.dataset.exists():
-            shutil.rmtree(files.dataset)
+        for folder in (files.dataset, files.attributes):
+            if folder.exists():
+                shutil.rmtree(folder)
         for path in (files.checkpoint, files.recall, files.recall_tie):
             path.unlink(missing_ok=True)
 

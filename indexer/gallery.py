@@ -5,12 +5,16 @@
 the version it was opened at.
 """
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.attribute_cache import DEFAULT_BUDGET_MB, EmbeddingCache, Embeddings
+from indexer.attributes import AttributeSet, read_attributes
 from indexer.codec import unpack_geometry, unpack_mass, unpack_tokens
 from indexer.delta import DeltaRecall
 from indexer.derive import open_recall
@@ -46,8 +50,12 @@ class EmbeddedGallery:
         recall: DeltaRecall,
         lease: ReaderLease,
         resident: ResidentTokens | None = None,
+        attributes: AttributeSet | None = None,
+        embeddings: EmbeddingCache | None = None,
     ) -> None:
         self.root = root
+        self.attributes = attributes or AttributeSet()
+        self.embeddings = embeddings or EmbeddingCache()
         self.manifest = manifest
         self._store = store
         self._recall = recall
@@ -61,17 +69,21 @@ class EmbeddedGallery:
         path: Path,
         *,
         token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB,
+        attribute_budget_mb: int = DEFAULT_BUDGET_MB,
         device: str = "cpu",
     ) -> "EmbeddedGallery":
         """Open the newest complete state of an index folder.
 
         Tokens are kept in memory when they fit `token_budget_mb`, and read from the
-        disk by row otherwise. With a `cuda` device, recall runs on the GPU when FAISS
+        disk by row otherwise. What attributes see of the items is kept up to
+        `attribute_budget_mb`. With a `cuda` device, recall runs on the GPU when FAISS
         finds one.
 
         Raises:
             GalleryNotFoundError: no index there, or its build is not finished.
-            GalleryMismatchError: written by a newer version of this program.
+            GalleryMismatchError: written by a newer version of this program, or with
+                attributes of another checkpoint.
+            CheckpointError: its attributes are damaged.
             StorageError: files are missing or damaged.
         """
         manifest, lease = lease_newest(path)
@@ -81,7 +93,9 @@ class EmbeddedGallery:
             recall = open_recall(path, manifest, store)
             if device.startswith("cuda"):
                 recall.move_to_gpu()
-            gallery = cls(path, manifest, store, recall, lease)
+            attributes = read_attributes(manifest.files(path).attributes, manifest.fingerprint)
+            cache = EmbeddingCache(attribute_budget_mb)
+            gallery = cls(path, manifest, store, recall, lease, None, attributes, cache)
             gallery._load_tokens(token_budget_mb)
         except BaseException:
             lease.close()
@@ -112,6 +126,15 @@ class EmbeddedGallery:
         """Find the `count` nearest items of each of the (B, R) recall vectors, best first."""
         return self._recall.search(vectors, count, selection)
 
+    def rows(self) -> NDArray[np.int64]:
+        """All rows, ascending."""
+        return self._rows
+
+    def embed_items(self, name: str) -> Embeddings:
+        """What all items look like to an attribute; ParameterError when it is unknown."""
+        heads = self.attributes.find(name)
+        return self.embeddings.read(name, heads, self._store.version, self)
+
     def find_rows(self, sql: str) -> NDArray[np.int64]:
         """Find the rows for which an SQL condition holds, ascending."""
         return np.sort(self._store.select(sql))
@@ -139,6 +162,11 @@ class EmbeddedGallery:
             )
         row: int = table[ROW_ID][0].as_py()
         return row
+
+    def find_rows_of(self, item_ids: Sequence[str]) -> dict[str, int]:
+        """Find the rows of those of the items that exist."""
+        table = self._store.find(item_ids)
+        return dict(zip(table["item_id"].to_pylist(), table[ROW_ID].to_pylist(), strict=True))
 
     def read_encoded(self, row: int) -> "Encoded":
         """Read one stored item back as an encoding of one image (B = 1)."""
@@ -184,6 +212,10 @@ class EmbeddedGallery:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        return self._recall.rows()
 
     @property
     def _dims(self) -> Dims:

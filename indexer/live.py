@@ -7,11 +7,12 @@ command line may write too; `reload` (and the watch thread) takes over what othe
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.attributes import has_changed, read_attributes
 from indexer.background import Repeating, TaskLog
 from indexer.checkpoint import EncoderSource
 from indexer.history import History
@@ -122,7 +123,18 @@ class LiveGallery:
             GalleryError, CheckpointError: the new state cannot be opened; the old one stays.
         """
         with self._mutex:
-            return self._catch_up()
+            items = self._catch_up()
+            return self._catch_up_attributes() or items
+
+    def change_attributes(self, change: Callable[[Snapshot], object]) -> None:
+        """Let `change` add or remove files of attributes, as the only writer; then take them over.
+
+        Raises:
+            GalleryBusyError: another process is writing.
+        """
+        with self._writing():
+            change(self.current())
+            self._catch_up_attributes()
 
     def maintain(self, *, force: bool = False) -> bool:
         """Build the recall index anew and merge files where that is due; True when it was.
@@ -156,7 +168,7 @@ class LiveGallery:
             tombstones=current.recall_index.num_gone,
             files=current.store.count_files(),
             versions=self._history.versions(),
-            bytes_resident=self._history.num_bytes(),
+            bytes_resident=self._history.num_bytes() + current.embeddings.num_bytes,
             last_reload=self._last_reload,
             last_maintenance=self._last_maintenance,
             errors={name: task.error for name, task in self.tasks().items() if task.error},
@@ -239,6 +251,16 @@ class LiveGallery:
         self._opened = opened
         self._publish(opened.snapshot)
         self._last_reload = datetime.now(UTC)
+        return True
+
+    def _catch_up_attributes(self) -> bool:
+        """Take over attributes that were added or removed; unusable ones leave all as it was."""
+        current = self.current()
+        folder = current.manifest.files(self._root).attributes
+        if not has_changed(folder, current.attributes):
+            return False
+        found = read_attributes(folder, current.manifest.fingerprint, current.attributes)
+        self._publish(current.with_attributes(found))
         return True
 
     def _publish(self, snapshot: Snapshot) -> None:

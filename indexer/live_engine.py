@@ -4,17 +4,19 @@
 with another checkpoint swaps both at once. Hold it for one request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from indexer.attribute_files import add_learned, remove_learned
+from indexer.attribute_learning import learn_from_items
 from indexer.checkpoint import EncoderSource, StoredCheckpoint
 from indexer.engine import SearchEngine
 from indexer.live import LiveGallery
 from indexer.live_types import LiveOptions, LiveStats
 from indexer.requests import NewItem
-from indexer.results import TaskStats, WriteReport
+from indexer.results import AttributeDescription, TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from model.encoder import Encoder
 from model.errors import VersionGoneError
@@ -68,6 +70,46 @@ class LiveEngine:
     def remove(self, item_ids: Sequence[str]) -> WriteReport:
         """Remove items that exist; see `LiveGallery.remove`."""
         return self._gallery.remove(item_ids)
+
+    def add_attribute(self, name: str, examples: Mapping[str, str]) -> AttributeDescription:
+        """Learn an attribute from items; the next search may use it, and so does a restart.
+
+        Args:
+            name: of the new attribute: lower-case letters, digits, _ and -.
+            examples: value by item id; 4 to 2,000, about 20 to be useful.
+
+        Raises:
+            ParameterError: a name that is taken or unfit, too few or too many examples, or one
+                value only.
+            ItemNotFoundError: lists the ids that are not there.
+            GalleryMismatchError: the gallery has no attributes of its checkpoint, or was rebuilt
+                with another one meanwhile.
+            GalleryBusyError: another process is writing.
+            CheckpointError, StorageError: the disk is full or read-only; nothing has changed.
+        """
+        heads = learn_from_items(self._gallery.current(), name, examples)
+
+        def write(current: Snapshot) -> None:
+            files = current.manifest.files(current.root)
+            add_learned(files.attributes, current.manifest.fingerprint, heads)
+
+        self._gallery.change_attributes(write)
+        known = self._gallery.current().attributes.describe()
+        return next(each for each in known if each.name == name)
+
+    def remove_attribute(self, name: str) -> None:
+        """Remove an attribute that was learned from examples.
+
+        Raises:
+            ParameterError: unknown, or it belongs to the checkpoint.
+            GalleryBusyError, StorageError: as for `add_attribute`.
+        """
+
+        def delete(current: Snapshot) -> None:
+            files = current.manifest.files(current.root)
+            remove_learned(files.attributes, current.manifest.fingerprint, name)
+
+        self._gallery.change_attributes(delete)
 
     def reload(self) -> bool:
         """Take over what others committed or published; see `LiveGallery.reload`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from indexer.attribute_cache import DEFAULT_BUDGET_MB
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB
 from indexer.recall import EXACT_LIMIT
 from model.images import MAX_PIXELS
@@ -15,6 +16,7 @@ class LiveOptions:
     Attributes:
         device: `cuda` moves recall to the GPU when FAISS finds one.
         token_budget_mb: tokens are kept in memory while they fit.
+        attribute_budget_mb: what attributes see of the items is kept in memory up to here.
         max_pixels: larger photos are refused.
         exact_limit: larger galleries are searched in cells (IVF).
         keep_s: seconds that a state stays readable after the next one.
@@ -28,6 +30,7 @@ class LiveOptions:
 
     device: str = "cpu"
     token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB
+    attribute_budget_mb: int = DEFAULT_BUDGET_MB
     max_pixels: int = MAX_PIXELS
     exact_limit: int = EXACT_LIMIT
     keep_s: float = 600.0
@@ -48,7 +51,8 @@ class LiveStats:
 
     `delta` are vectors beside the recall index, `tombstones` rows of it that are gone;
     `versions` are the states that can still be read; `bytes_resident` are all their vectors
-    and tokens. `errors` has what failed last in the background, by task.
+    and tokens, and what attributes see of the items. `errors` has what failed last in the
+    background, by task.
     """
 
     version: int

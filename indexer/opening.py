@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from indexer.attribute_cache import EmbeddingCache
+from indexer.attributes import read_attributes
 from indexer.checkpoint import EncoderSource
 from indexer.derive import ProductCounter, find_changes, is_far_behind, open_recall
 from indexer.files import ReaderLease
@@ -33,7 +35,10 @@ def open_newest(
         recall = open_recall(root, manifest, store, options.exact_limit)
         if options.device.startswith("cuda"):
             recall.move_to_gpu()
-        snapshot = Snapshot(generation, store, recall, _load_tokens(store, manifest, options))
+        tokens = _load_tokens(store, manifest, options)
+        attributes = read_attributes(manifest.files(root).attributes, manifest.fingerprint)
+        cache = EmbeddingCache(options.attribute_budget_mb)
+        snapshot = Snapshot(generation, store, recall, tokens, attributes, cache)
         return Opened(snapshot, ProductCounter(store))
     except BaseException:
         lease.close()

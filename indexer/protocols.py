@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.attributes import AttributeSet
 from indexer.manifest import Manifest
 from indexer.results import GalleryStamp, Item
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from indexer.attribute_cache import Embeddings
     from model.encoder import Encoded
 
 
@@ -66,11 +68,13 @@ class TokenBlock(NamedTuple):
     """What stage two needs of n items, in the order asked for: token = tokens * scales.
 
     `global_feature` is None where stage one compared it: its scores are known then.
+    `geometry` is as stored (`indexer.codec`); only attributes and explanations unpack it.
     """
 
     tokens: NDArray[np.int8]  # (n, L, M, d)
     scales: NDArray[np.float32]  # (n, L, M)
     mass: NDArray[np.float32]  # (n, L, M) share of the image in [0, 1]
+    geometry: NDArray[np.uint8]  # (n, L, M, 6)
     global_feature: NDArray[np.float32] | None = None  # (n, D) unit length
 
 
@@ -87,8 +91,15 @@ class Gallery(Protocol):
     @property
     def stamp(self) -> GalleryStamp: ...
 
+    @property
+    def attributes(self) -> AttributeSet:
+        """The attributes that items can be searched by."""
+
     def __len__(self) -> int:
         """Count the items."""
+
+    def embed_items(self, name: str) -> "Embeddings":
+        """What all items look like to an attribute; ParameterError when it is unknown."""
 
     def recall(
         self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None

@@ -19,21 +19,22 @@ from model.alignment import TokenSet
 
 
 class Ranking(NamedTuple):
-    """Re-ranked candidates, best first; token scores and fused are NaN where time ran out."""
+    """Re-ranked candidates, best first; token scores and fused are NaN where time ran out.
+
+    attributes: (n, A), the likeness in each attribute asked for. combined: what they are ordered
+    by, the fused score or the one combined with attributes; NaN where time ran out before it.
+    """
 
     rows: NDArray[np.int64]
     global_scores: NDArray[np.float32]
     token_scores: NDArray[np.float32]
     fused: NDArray[np.float32]
+    attributes: NDArray[np.float32]
+    combined: NDArray[np.float32]
 
     def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
         """The candidates at these places."""
-        return Ranking(
-            self.rows[order],
-            self.global_scores[order],
-            self.token_scores[order],
-            self.fused[order],
-        )
+        return Ranking._make(part[order] for part in self)
 
 
 def join(rankings: Sequence[Ranking]) -> Ranking:

@@ -19,6 +19,7 @@ MAX_EXPLAIN = 10
 MAX_EXPLAINED_HITS = 100
 MAX_EXCLUDED = 1000
 MAX_FACETS = 20
+MAX_ATTRIBUTES = 16
 
 GroupBy = Literal["item", "product"]
 
@@ -45,6 +46,10 @@ class SearchRequest:
     explain: matched regions to return with each hit, 0 to 10.
     deadline: a value of `time.monotonic()`, in seconds; when it passes before the
         candidates are aligned, the order of stage one is returned.
+    attributes: attributes to be alike in, by name, each with a weight above 0, to 1; at most
+        16. Hits are ordered by score = (overall * fused + sum of weight * likeness) /
+        (overall + sum of weights). They have no confidence then.
+    overall: weight of the fused score beside the attributes, 0 to 1; 0 when not given.
 
     Raises ParameterError for what is out of its range.
     """
@@ -62,6 +67,8 @@ class SearchRequest:
     facets: tuple[str, ...] = ()
     explain: int = 0
     deadline: float | None = None
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    overall: float | None = None
 
     def __post_init__(self) -> None:
         _require_whole("k", self.k, 1, MAX_K)
@@ -85,6 +92,29 @@ class SearchRequest:
             raise ParameterError(
                 f"explain is asked for with k {self.k}; expected k up to {MAX_EXPLAINED_HITS}, "
                 "since explaining takes time for every hit"
+            )
+        self._require_attributes()
+
+    def _require_attributes(self) -> None:
+        if len(self.attributes) > MAX_ATTRIBUTES:
+            raise ParameterError(
+                f"attributes has {len(self.attributes)} names; expected at most {MAX_ATTRIBUTES}"
+            )
+        for name, weight in self.attributes.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise ParameterError(f"the weight of attribute {name!r} is {weight!r}; {_WEIGHT}")
+            if not 0.0 < weight <= 1.0:  # also refuses NaN
+                raise ParameterError(f"the weight of attribute {name!r} is {weight}; {_WEIGHT}")
+        _require_share("overall", self.overall)
+        if self.overall is not None and not self.attributes:
+            raise ParameterError(
+                "overall is given without attributes; it weighs the whole likeness beside "
+                "attributes, so name at least one, or leave overall out"
+            )
+        if self.attributes and self.min_confidence is not None:
+            raise ParameterError(
+                "min_confidence is given together with attributes; a confidence speaks of the "
+                "whole likeness only, so leave one of the two out"
             )
 
     @property
@@ -137,6 +167,9 @@ class NewItem:
     product_id: str | None = None
     uri: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+_WEIGHT = "expected a number above 0, up to 1"
 
 
 def _require_whole(name: str, value: int, least: int, most: int) -> None:

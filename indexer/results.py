@@ -1,5 +1,6 @@
 """What a search or a write returns. Plain values: no tensors, no HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -26,12 +27,16 @@ class Item:
 class Scores:
     """Higher is better. `global_score` and `token_score` lie in [-1, 1]; `fused` joins them.
 
-    The last two are None where time ran out before the candidates were re-ranked.
+    `token_score` and `fused` are None where time ran out before the candidates were
+    re-ranked. `attributes` has the likeness in each attribute asked for, -1 to 1; `combined`
+    joins them with `fused` and orders the hits then. It is None without attributes.
     """
 
     global_score: float
     token_score: float | None
     fused: float | None
+    attributes: Mapping[str, float] = field(default_factory=dict)
+    combined: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,38 @@ class RegionPair:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A region that an attribute looks at. share: 0 to 1, all regions of a photo sum to 1.
+
+    photo: which of the query's photos, from 0; 0 on the item.
+    """
+
+    ellipse: Ellipse
+    share: float
+    photo: int = 0
+
+
+@dataclass(frozen=True)
+class AttributeRegions:
+    """Where one attribute looks on the query's photos and on the item, largest share first."""
+
+    query: tuple[Region, ...]
+    item: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Matched regions, largest share first: their shares and the two rests are the token score.
 
     remainder: the shares of all pairs that are not shown. constant: what belongs to no pair;
-    zero, except for checkpoints that reduce by log-sum-exp.
+    zero, except for checkpoints that reduce by log-sum-exp. attributes: by name, for the
+    attributes asked for.
     """
 
     pairs: tuple[RegionPair, ...]
     remainder: float
     constant: float
+    attributes: Mapping[str, AttributeRegions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +183,23 @@ class SearchResult:
     reranked: bool = True
     facets: dict[str, Facet] = field(default_factory=dict)
     facet_candidates: int = 0
+
+
+@dataclass(frozen=True)
+class AttributeDescription:
+    """An attribute that can be searched by.
+
+    quality: mAP on the checkpoint's validation set, 0 to 1; None where it was not measured.
+    num_examples: photos it was learned from. source: in words, whose examples.
+    learned: added to this gallery from examples; only such a one can be removed.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    quality: float | None
+    num_examples: int
+    source: str
+    learned: bool
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.attribute_cache import EmbeddingCache
+from indexer.attributes import AttributeSet
 from indexer.delta import DeltaRecall
 from indexer.derive import Changes
 from indexer.files import ReaderLease
@@ -39,9 +41,18 @@ class Snapshot(EmbeddedGallery):
         store: Store,
         recall: DeltaRecall,
         resident: ResidentTokens | None,
+        attributes: AttributeSet,
+        embeddings: EmbeddingCache,
     ) -> None:
         super().__init__(
-            generation.root, generation.manifest, store, recall, generation.lease, resident
+            generation.root,
+            generation.manifest,
+            store,
+            recall,
+            generation.lease,
+            resident,
+            attributes,
+            embeddings,
         )
         self.generation = generation
         self.store = store
@@ -75,14 +86,28 @@ class Snapshot(EmbeddedGallery):
             resident = resident.with_items(changes.rows, read_arrays(changes.items, dims))
         if len(recall) * bytes_per_item(dims) > token_budget_mb * 1_000_000:
             resident = None
-        return Snapshot(self.generation, store, recall, resident)
+        # Before anybody can ask for the attributes of the next state.
+        self.embeddings.note_change(store.version, np.union1d(changes.replaced, changes.rows))
+        return self._become(store, recall, resident)
 
     def with_recall(self, recall: DeltaRecall) -> "Snapshot":
         """The same state with a recall index that was built anew; tokens are tidied too."""
         rows: NDArray[np.int64] = recall.rows()
         resident = self.resident.merged(rows) if self.resident is not None else None
-        return Snapshot(self.generation, self.store, recall, resident)
+        return self._become(self.store, recall, resident)
 
     def with_store(self, store: Store) -> "Snapshot":
         """The same items at a later version, after files were merged."""
-        return Snapshot(self.generation, store, self.recall_index, self.resident)
+        return self._become(store, self.recall_index, self.resident)
+
+    def with_attributes(self, attributes: AttributeSet) -> "Snapshot":
+        """The same items with other attributes."""
+        parts = (self.generation, self.store, self.recall_index, self.resident)
+        return Snapshot(*parts, attributes, self.embeddings)
+
+    def _become(
+        self, store: Store, recall: DeltaRecall, resident: ResidentTokens | None
+    ) -> "Snapshot":
+        """A state of the same attributes."""
+        parts = (self.attributes, self.embeddings)
+        return Snapshot(self.generation, store, recall, resident, *parts)

@@ -36,7 +36,8 @@ class BuildOptions:
     """What may be chosen about a build; none of it changes the results but the columns.
 
     `max_failures`: None lets any number of unreadable photos pass. `workers`:
-    threads that decode. `batch_size`: photos in one forward pass.
+    threads that decode. `batch_size`: photos in one forward pass. `attributes`: a file of the
+    checkpoint's attributes; the program's own are taken where they fit.
     """
 
     image_column: str | None = None
@@ -48,6 +49,7 @@ class BuildOptions:
     batch_size: int | None = None
     chunk_size: int | None = None
     exact_limit: int = EXACT_LIMIT
+    attributes: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "batch_size", "chunk_size"):

@@ -156,7 +156,9 @@ def to_block(
     global_feature: NDArray[np.float32] | None = None,
 ) -> TokenBlock:
     """Lay stored arrays out as stage two takes them."""
-    return TokenBlock(codes, scales.astype(np.float32), unpack_mass(geometry), global_feature)
+    return TokenBlock(
+        codes, scales.astype(np.float32), unpack_mass(geometry), geometry, global_feature
+    )
 
 
 def to_matrix(column: Any, width: int) -> NDArray[Any]:

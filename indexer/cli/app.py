@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from indexer.cli.attribute import attribute
 from indexer.cli.build import build
 from indexer.cli.inspect import info, verify
 from indexer.cli.search import search
@@ -47,6 +48,7 @@ app.command()(remove)
 app.command()(search)
 app.command()(info)
 app.command()(verify)
+app.add_typer(attribute)
 
 
 def main() -> None:

@@ -49,6 +49,15 @@ def build(
             show_default=False,
         ),
     ] = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SELVEDGE_ATTRIBUTES",
+            help="Attributes that belong to the checkpoint (`python -m model attributes train`). "
+            "Default: those of the checkpoint that comes with the program, where that is used.",
+            show_default=False,
+        ),
+    ] = None,
     image_column: options.ImageColumn = None,
     product_column: options.ProductColumn = None,
     id_column: options.IdColumn = None,
@@ -86,6 +95,7 @@ def build(
         max_failures=max_failures,
         workers=workers,
         batch_size=batch_size,
+        attributes=attributes,
     )
     with show_progress() as progress:
         report = build_index(photos, index, choice, options=chosen, progress=progress)

@@ -21,8 +21,10 @@ def info(index: options.Index, as_json: options.Json = False) -> None:
     if as_json:
         print_json(facts)
         return
+    names = [each["name"] for each in facts["attributes"]]
     columns = ", ".join(f"{name} ({kind})" for name, kind in facts["metadata"].items())
-    print_facts({**facts, "metadata": columns or "none"})
+    attributes = ", ".join(names) or "none"
+    print_facts({**facts, "metadata": columns or "none", "attributes": attributes})
 
 
 def describe_index(index: Path) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def describe_index(index: Path) -> dict[str, Any]:
             "recall": manifest.recall,
             "recall_dim": manifest.dims.recall_width,
             "metadata": gallery.metadata_columns(),
+            "attributes": [vars(each) for each in gallery.attributes.describe()],
             "source": manifest.source.path,
             "created": manifest.created.isoformat(),
             "tool_version": manifest.tool_version,

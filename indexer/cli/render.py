@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from indexer.results import SearchResult
+from indexer.results import AttributeDescription, SearchResult
 
 
 class ProgressBar:
@@ -85,19 +85,38 @@ def warn_untrained(weights: str, trained_for_retrieval: bool) -> None:
 
 
 def print_hits(result: SearchResult) -> None:
-    """Print hits as a table, best first; with their confidence where it is known."""
+    """Print hits as a table, best first; with what else orders them or is known of them."""
     table = Table(box=None, pad_edge=False)
     calibrated = any(hit.confidence is not None for hit in result.hits)
-    for name in ("rank", "fused", "global", "token", *(["confidence"] if calibrated else [])):
+    asked = list(result.hits[0].scores.attributes) if result.hits else []
+    more = ["combined", *asked] if asked else ["confidence"] if calibrated else []
+    for name in ("rank", "fused", "global", "token", *more):
         table.add_column(name, justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("product", overflow="fold")
     for hit in result.hits:
-        scores = (hit.scores.fused, hit.scores.global_score, hit.scores.token_score)
+        scores = [hit.scores.fused, hit.scores.global_score, hit.scores.token_score]
+        if asked:
+            scores += [hit.scores.combined, *hit.scores.attributes.values()]
         numbers = ["" if score is None else f"{score:.4f}" for score in scores]
         if hit.confidence is not None:
             numbers.append(f"{hit.confidence:.2f}")
         table.add_row(str(hit.rank), *numbers, hit.item.item_id, hit.item.product_id)
+    Console(highlight=False, markup=False).print(table)
+
+
+def print_attributes(known: Sequence[AttributeDescription]) -> None:
+    """Print attributes as a table."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("attribute")
+    table.add_column("quality", justify="right")
+    table.add_column("examples", justify="right")
+    table.add_column("values", overflow="fold")
+    table.add_column("source", overflow="fold")
+    for each in known:
+        quality = "" if each.quality is None else f"{each.quality:.2f}"
+        count, values = f"{each.num_examples:,}", ", ".join(each.values)
+        table.add_row(each.name, quality, count, values, each.source)
     Console(highlight=False, markup=False).print(table)
 
 
@@ -115,6 +134,8 @@ def to_plain(result: SearchResult) -> dict[str, Any]:
                     "global": hit.scores.global_score,
                     "token": hit.scores.token_score,
                     "fused": hit.scores.fused,
+                    "attributes": dict(hit.scores.attributes),
+                    "combined": hit.scores.combined,
                 },
                 "confidence": hit.confidence,
             }

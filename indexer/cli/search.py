@@ -80,6 +80,22 @@ def search(
             show_default=False,
         ),
     ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=WEIGHT",
+            help="Order by likeness in this attribute, with a weight above 0, to 1 (1 when left "
+            "out); may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    overall: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the whole likeness beside the attributes, 0 to 1. Default: 0.",
+            show_default=False,
+        ),
+    ] = None,
     offset: Annotated[int, typer.Option(help="Leave out so many hits before the first.")] = 0,
     box: Annotated[
         tuple[float, float, float, float] | None,
@@ -122,6 +138,8 @@ def search(
         exclude_products=tuple(exclude_product or ()),
         exclude_items=tuple(exclude_item or ()),
         sort=sort,
+        attributes=_read_weights(attribute or []),
+        overall=overall,
     )
     data = _read(image) if image is not None else b""
     # One search does not pay for loading all tokens into memory, nor for a runtime of its own.
@@ -140,6 +158,21 @@ def search(
         remark(f"No confident match: no hit is at least {min_confidence:g} probable.")
     else:
         print_hits(result)
+
+
+def _read_weights(given: list[str]) -> dict[str, float]:
+    """Read NAME or NAME=WEIGHT."""
+    weights: dict[str, float] = {}
+    for text in given:
+        name, _, weight = text.partition("=")
+        try:
+            weights[name] = float(weight or 1)
+        except ValueError:
+            raise ParameterError(
+                f"--attribute {text} has a weight that is no number; expected NAME=WEIGHT, such "
+                "as collar=0.5"
+            ) from None
+    return weights
 
 
 def _read(path: Path) -> bytes:

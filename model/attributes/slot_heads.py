@@ -85,6 +85,10 @@ class AttributeHeads:
         """E, the width of an embedding; what an attribute does not need of it is zero."""
         return DIM
 
+    def width(self, name: str) -> int:
+        """How many numbers of an embedding this attribute uses; those behind are zero."""
+        return len(self._map(name))
+
     def info(self, name: str) -> AttributeInfo:
         """What is known of one attribute."""
         return self.infos[self._find(name)]
