@@ -10,7 +10,7 @@ const FULL = "1";
 export class Attributes {
   /** `onSlide` is called while a slider moves, `onChoose` after a tap on a chip. */
   constructor(onSlide, onChoose) {
-    Object.assign(this, { onSlide, onChoose, known: [], weights: new Map(), overall: "" });
+    Object.assign(this, { onSlide, onChoose, known: [], all: [], weights: new Map(), overall: "" });
     $("attributes").addEventListener("submit", (event) => event.preventDefault());
     $("overall").addEventListener("input", () => {
       this.overall = $("overall").value;
@@ -65,9 +65,9 @@ export class Attributes {
 
   #draw() {
     const unknown = [...this.weights.keys()].filter((name) => !this.known.some((each) => each.name === name));
-    const all = [...this.known, ...unknown.map((name) => ({ name, values: [], quality: null }))];
-    $("attributes").hidden = !all.length;
-    $("chips").replaceChildren(...all.map((attribute, index) => this.#makeChip(attribute, index)));
+    this.all = [...this.known, ...unknown.map((name) => ({ name, values: [], quality: null }))];
+    $("attributes").hidden = !this.all.length;
+    $("chips").replaceChildren(...this.all.map((attribute, index) => this.#makeChip(attribute, index)));
     this.#show();
   }
 
@@ -123,6 +123,7 @@ export class Attributes {
     slider.setAttribute("aria-label", `Weight of ${labelOf(name).toLowerCase()}`);
     row.dataset.name = name;
     row.querySelector("span").textContent = labelOf(name);
+    row.querySelector("small").textContent = describe(this.all.find((each) => each.name === name));
     slider.addEventListener("input", () => {
       this.weights.set(name, slider.value);
       showWord(row, Number(slider.value));

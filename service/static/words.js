@@ -31,9 +31,10 @@ export function confidenceWord(confidence) {
   return CONFIDENCE_WORDS.find(([least]) => confidence >= least)[1];
 }
 
+// Garments with different values of an attribute seldom reach the second, and hardly the first.
 const LIKENESS_WORDS = [
-  [0.75, "very alike"],
-  [0.4, "alike"],
+  [0.6, "very alike"],
+  [0.25, "alike"],
   [-Infinity, "different"],
 ];
 
@@ -43,7 +44,8 @@ export const likenessWord = (likeness) => LIKENESS_WORDS.find(([least]) => (like
 /** The word for an attribute's mean average precision, 0 to 1; null was not measured. */
 export function qualityWord(quality) {
   if (quality === null) return "How well is not measured";
-  return quality >= 0.75 ? "Mostly right" : quality >= 0.5 ? "Often right" : "Rough";
+  const word = quality >= 0.75 ? "Mostly right" : quality >= 0.5 ? "Often right" : "Rough";
+  return `${word} (mAP ${quality.toFixed(2)})`;
 }
 
 const WEIGHT_WORDS = [

@@ -80,6 +80,8 @@ def test_sliders_weigh_the_attributes_and_the_overall_likeness(
     assert shop.calls[-1]["overall"] == 0.3
     assert searched.text(".weight[data-name=collar] output") == "counts half"
     assert searched.text("#overall-row output") == "counts a little"
+    # A finger cannot rest on a chip: what the tip says stands beneath the slider.
+    assert "crew, shirt" in searched.run("return document.querySelector('.about').textContent")
 
 
 def test_the_link_reproduces_chips_and_weights(
@@ -161,12 +163,12 @@ def test_chips_are_for_keyboards_and_screen_readers(searched: Browser) -> None:
         f"const chip = document.querySelector('{COLLAR}');"
         "return document.getElementById(chip.getAttribute('aria-describedby')).textContent"
     )
-    assert about == "Tells apart: crew, shirt, v neck. Mostly right."
+    assert about == "Tells apart: crew, shirt, v neck. Mostly right (mAP 0.82)."
     searched.run("document.querySelector('#copy-link').closest('details').open = true")
     searched.run(f"document.querySelector('{COLLAR}').focus()")
     searched.press(TAB)
     searched.find("#attribute-tip:not([hidden])")
-    assert searched.text("#attribute-tip") == "Tells apart: long, short. Often right."
+    assert searched.text("#attribute-tip") == "Tells apart: long, short. Often right (mAP 0.55)."
     searched.press(ESCAPE)
     assert searched.count("#attribute-tip:not([hidden])") == 0
     searched.press(SPACE)
