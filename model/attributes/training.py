@@ -18,7 +18,7 @@ from model.attributes.token_cache import TokenStore
 from model.errors import DataError
 
 # In units of the mean squared length of a photo; the best on the validation photos is taken.
-RIDGES = (0.03, 0.1, 0.3)
+RIDGES = (0.1, 0.3, 1.0)
 # mAP above that of random embeddings that an attribute needs to be worth showing.
 LEAST_GAIN = 0.05
 
