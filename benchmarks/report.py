@@ -34,9 +34,17 @@ def report(
 def _show_probes(path: Path) -> str:
     story = _read(path)
     lines = [f"## Real product photos: `{path.stem}`", "", f"Weights: {story['weights']}.", ""]
-    views = story["figures"]
+    lines += _show_views(story["figures"])
+    if "without" in story:
+        left = story["without"]
+        lines += ["", f"**Without the queries of `{left['file']}`**", ""]
+        lines += _show_views(left["figures"])
+    return "\n".join([*lines, ""])
+
+
+def _show_views(views: dict[str, Any]) -> list[str]:
     head = [f"{view} {k}" for view in views for k in KS]
-    lines += _table(
+    lines = _table(
         ["scores", *head],
         [
             [row, *(_interval(views[view]["rows"][row][k]) for view in views for k in KS)]
@@ -50,7 +58,7 @@ def _show_probes(path: Path) -> str:
             f"{view}, {each['queries']} queries: fused minus global at rank 1: "
             f"{value:+.1f} [{low:+.1f}, {high:+.1f}] points.",
         ]
-    return "\n".join([*lines, ""])
+    return lines
 
 
 def _show_evaluations(paths: Sequence[Path]) -> str:
@@ -94,5 +102,5 @@ _HEAD = """# Results
 Printed by `python -m benchmarks report` from the JSON files in `benchmarks/results/`, which
 `scripts/results` writes: one command, from the shipped checkpoint to this page. Brackets are
 95 % bootstrap intervals over products. What the checkpoint was trained on, and what these sets
-are, is in [model-card.md](model-card.md).
+are, is in [model-card.md](model-card.md). Queries are looked at in the checkpoint's own scales.
 """

@@ -39,8 +39,8 @@ ITEM_COLUMNS = ("item_id", "product_id", "uri", "width", "height")
 TOKEN_COLUMNS = ("tokens", "token_scales", "geometry")
 # Files of this size are never rewritten to merge a few new items into them.
 ROWS_PER_FILE = 65_536
-# What Lance remembers of a dataset's files, in bytes: it adds some 80 kB with every commit and would
-# otherwise stop at gigabytes. Footers of a large gallery's files take a few hundred kB.
+# What Lance remembers of a dataset's files, in bytes: it adds some 80 kB with every commit
+# and would otherwise stop at gigabytes.
 CACHE_BYTES = 64 * 2**20
 # Vectors do not compress; storing them as they are makes reading single rows faster.
 _PLAIN = {"lance-encoding:compression": "none"}

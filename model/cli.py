@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model.attributes.asen.cli import train_with_attributes
 from model.attributes.asen.recipes import ASEN_RECIPES
+from model.attributes.cli import app as attributes_app
 from model.attributes.data import load_attribute_data
 from model.baseline import baseline
 from model.checkpoint import load_checkpoint, save_checkpoint
@@ -29,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 app.command()(evaluate)
 app.command()(baseline)
 app.command()(calibrate)
+app.add_typer(attributes_app, name="attributes")
 
 
 @app.callback()

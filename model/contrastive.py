@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.aggregator import EPS
-from model.alignment import MAX_TEMPERATURE, TokenAlignment, TokenSet, masked_softmax
-from model.blocks import is_real
+from model.alignment import TokenAlignment, TokenSet
+from model.bare import can_compare_bare, compare_bare
 from model.mga import MGA, ImageFeatures
 
 # Cosines lie close together: logits need a scale, learned from here.
@@ -58,44 +57,9 @@ def score_levels(
     While stage one changes nothing, tokens are compared as they are, by a few matrix
     products; otherwise, or with `stage_one`, every pair goes through the blocks.
     """
-    bare = not stage_one and not alignment.has_stage_one()
+    bare = not stage_one and can_compare_bare(alignment)
     with torch.autocast(queries.tokens.device.type, enabled=False):
-        if bare and alignment.options.reduction == "mean":
+        if bare:
             return compare_bare(alignment, queries, items)
         prepared = alignment.prepare(items).map(lambda x: x.expand(len(queries.tokens), *x.shape))
         return alignment.level_scores(alignment.prepare(queries), prepared)
-
-
-def compare_bare(alignment: TokenAlignment, queries: TokenSet, items: TokenSet) -> Tensor:
-    """Eq. 4-6 on bare tokens, of all (B, L, M, d) with all (K, L, M, d): (B, K, L).
-
-    The length of what a token attends follows from the other image's inner products, so
-    that no attended token is ever built. For reduction "mean"; with compare "coarse", L is 1.
-    """
-    if alignment.options.compare == "coarse":
-        queries, items = (TokenSet(x.tokens[:, :1], x.mass[:, :1]) for x in (queries, items))
-    temperature = alignment.temperature.clamp(max=MAX_TEMPERATURE)
-    similarity = torch.einsum("blmd,klnd->bklmn", queries.tokens, items.tokens)
-    found = _relevance(similarity, _gram(items)[None], is_real(items.tokens)[None], temperature)
-    one = (found * _weights(alignment, queries)[:, None]).sum(-1)
-    if alignment.options.direction == "query":
-        return one
-    found = _relevance(
-        similarity.mT, _gram(queries)[:, None], is_real(queries.tokens)[:, None], temperature
-    )
-    return (one + (found * _weights(alignment, items)[None]).sum(-1)) / 2
-
-
-def _gram(images: TokenSet) -> Tensor:
-    return images.tokens @ images.tokens.mT  # (B, L, M, M)
-
-
-def _relevance(similarity: Tensor, gram: Tensor, valid: Tensor, temperature: Tensor) -> Tensor:
-    """(B, K, L, M, M) similarities to (B, K, L, M) cosines with what each token attends."""
-    share = masked_softmax(temperature * similarity, valid.unsqueeze(-2).expand_as(similarity))
-    length = ((share @ gram) * share).sum(-1).clamp(min=EPS**2).sqrt()
-    return (share * similarity).sum(-1) / length
-
-
-def _weights(alignment: TokenAlignment, images: TokenSet) -> Tensor:
-    return alignment.token_weight(images.mass, is_real(images.tokens))

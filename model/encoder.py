@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.alignment import TokenSet
+from model.bare import can_compare_bare, compare_bare
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, RecallName
 from model.devices import one_at_a_time, resolve_device
@@ -161,9 +162,18 @@ class Encoder:
         asked, found = (
             TokenSet(*(x.to(self._device) for x in each)) for each in (query, candidates)
         )
-        found = TokenSet(*(x.expand(len(asked.tokens), *x.shape[1:]) for x in found))
-        scores: NDArray[np.float32] = self._model.align(asked, found).float().cpu().numpy()
+        scores: NDArray[np.float32] = self._align(asked, found).float().cpu().numpy()
         return scores
+
+    def _align(self, queries: TokenSet, candidates: TokenSet) -> Tensor:
+        """What `align` says, by the cheapest way that gives it."""
+        alignment = self._model.alignment
+        if len(candidates.tokens) == 1 and can_compare_bare(alignment):
+            with torch.autocast(self._device.type, enabled=False):
+                levels = compare_bare(alignment, queries, TokenSet(*(x[0] for x in candidates)))
+                return levels @ alignment.level_weight[: levels.shape[-1]]
+        shared = (x.expand(len(queries.tokens), *x.shape[1:]) for x in candidates)
+        return self._model.align(queries, TokenSet(*shared))
 
     @one_at_a_time
     @torch.inference_mode()

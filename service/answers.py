@@ -1,28 +1,24 @@
-"""What a search returns over HTTP, with examples; the rest is in `service.schemas`."""
+"""What a search returns over HTTP, with examples.
+
+Why a hit was found is in `service.explanations`, the rest in `service.schemas`.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from indexer.results import Ellipse, Explanation, Facet, Hit, RegionPair, SearchResult
+from indexer.results import Facet, Hit, Scores, SearchResult
+from service.explanations import EXPLANATION_EXAMPLE, ExplanationAnswer
 from service.json_safe import to_finite, to_json_safe
 from service.schemas import ITEM_EXAMPLE, STAMP_EXAMPLE, GalleryAnswer, item_fields
 
-PAIR_EXAMPLE: JsonDict = {
-    "photo": 0,
-    "level": 1,
-    "similarity": 0.83,
-    "share": 0.041,
-    "query": {"x": 0.52, "y": 0.31, "rx": 0.2, "ry": 0.11, "angle": -12.5},
-    "item": {"x": 0.48, "y": 0.3, "rx": 0.19, "ry": 0.12, "angle": 4.0},
-}
 HIT_EXAMPLE: JsonDict = {
     "rank": 1,
     **ITEM_EXAMPLE,
-    "scores": {"global": 0.83, "token": 0.71, "fused": 0.77},
+    "scores": {"global": 0.83, "token": 0.71, "fused": 0.77, "attributes": {}},
     "confidence": 0.93,
-    "explanation": {"pairs": [PAIR_EXAMPLE], "remainder": 0.669, "constant": 0.0},
+    "explanation": EXPLANATION_EXAMPLE,
 }
 ANSWER_EXAMPLE: JsonDict = {
     "query_id": "q9Zb3vY6J0mTq1c2xw4ZQA",
@@ -46,7 +42,7 @@ ANSWER_EXAMPLE: JsonDict = {
 
 
 class ScoresAnswer(BaseModel):
-    """Higher is better; `global` and `token` lie in [-1, 1]."""
+    """Higher is better; `global`, `token` and the likeness in attributes lie in [-1, 1]."""
 
     global_score: float | None = Field(serialization_alias="global", description="The whole look.")
     token_score: float | None = Field(
@@ -55,64 +51,26 @@ class ScoresAnswer(BaseModel):
     fused: float | None = Field(
         description="alpha x global + (1 - alpha) x token; null without re-ranking."
     )
-
-
-class EllipseAnswer(BaseModel):
-    """A region, in fractions of the upright photo: the unit square, stretched over it."""
-
-    x: float = Field(description="Centre, from the left.")
-    y: float = Field(description="Centre, from the top.")
-    rx: float = Field(description="The longer half-axis.")
-    ry: float = Field(description="The shorter half-axis.")
-    angle: float = Field(description="Of the longer half-axis, in degrees from x towards y.")
-
-    @classmethod
-    def from_ellipse(cls, ellipse: Ellipse) -> "EllipseAnswer":
-        """Translate the engine's ellipse."""
-        place = [round(value, 4) for value in (ellipse.x, ellipse.y, ellipse.major, ellipse.minor)]
-        x, y, rx, ry = place
-        return cls(x=x, y=y, rx=rx, ry=ry, angle=round(ellipse.angle, 1))
-
-
-class PairAnswer(BaseModel):
-    """A region of the query and one of the item that were matched."""
-
-    model_config = ConfigDict(json_schema_extra={"example": PAIR_EXAMPLE})
-
-    photo: int = Field(description="Which of the query's photos, from 0.")
-    level: int = Field(description="From 0, the coarsest.")
-    similarity: float = Field(description="Cosine of the two tokens, -1 to 1.")
-    share: float = Field(description="What the pair adds to the token score.")
-    query: EllipseAnswer
-    item: EllipseAnswer
+    attributes: dict[str, float | None] = Field(
+        description="Likeness in each attribute asked for: a cosine, and no probability.",
+        examples=[{"collar": 0.91}],
+    )
+    combined: float | None = Field(
+        description="(overall x fused + the sum of weight x likeness) / (overall + the sum of "
+        "weights), which orders the hits; null where no attribute was asked for.",
+        examples=[0.91],
+    )
 
     @classmethod
-    def from_pair(cls, pair: RegionPair) -> "PairAnswer":
-        """Translate the engine's pair."""
+    def from_scores(cls, scores: Scores) -> "ScoresAnswer":
+        """Translate the engine's scores."""
         return cls(
-            photo=pair.photo,
-            level=pair.level,
-            similarity=pair.similarity,
-            share=pair.share,
-            query=EllipseAnswer.from_ellipse(pair.query),
-            item=EllipseAnswer.from_ellipse(pair.item),
+            global_score=to_finite(scores.global_score),
+            token_score=to_finite(scores.token_score),
+            fused=to_finite(scores.fused),
+            attributes={name: to_finite(value) for name, value in scores.attributes.items()},
+            combined=to_finite(scores.combined),
         )
-
-
-class ExplanationAnswer(BaseModel):
-    """Matched regions, largest share first; shares, remainder and constant are the token score."""
-
-    pairs: list[PairAnswer]
-    remainder: float = Field(description="Shares of all pairs that are not shown.")
-    constant: float = Field(description="What belongs to no pair; usually 0.")
-
-    @classmethod
-    def from_explanation(cls, found: Explanation | None) -> "ExplanationAnswer | None":
-        """Translate the engine's explanation."""
-        if found is None:
-            return None
-        pairs = [PairAnswer.from_pair(pair) for pair in found.pairs]
-        return cls(pairs=pairs, remainder=found.remainder, constant=found.constant)
 
 
 class HitAnswer(BaseModel):
@@ -128,7 +86,8 @@ class HitAnswer(BaseModel):
     scores: ScoresAnswer
     confidence: float | None = Field(
         description="Probability that it shows the same product; null where the checkpoint is "
-        "not calibrated, or not for the alpha that was sent, or without re-ranking."
+        "not calibrated, or not for the alpha that was sent, or without re-ranking, or where "
+        "`attributes` were asked for."
     )
     explanation: ExplanationAnswer | None = Field(
         description="Why it was found, where `explain` asked for it."
@@ -137,14 +96,9 @@ class HitAnswer(BaseModel):
     @classmethod
     def from_hit(cls, hit: Hit) -> "HitAnswer":
         """Translate the engine's hit."""
-        scores = ScoresAnswer(
-            global_score=to_finite(hit.scores.global_score),
-            token_score=to_finite(hit.scores.token_score),
-            fused=to_finite(hit.scores.fused),
-        )
         return cls(
             rank=hit.rank,
-            scores=scores,
+            scores=ScoresAnswer.from_scores(hit.scores),
             confidence=hit.confidence,
             explanation=ExplanationAnswer.from_explanation(hit.explanation),
             **item_fields(hit.item),

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -17,7 +18,7 @@ from service.errors import install_error_handlers
 from service.fetching import PhotoFetcher
 from service.metrics import Metrics
 from service.middleware import HeadAsGet, KnownHosts, RequestContext, UploadLimit
-from service.routes import explain, items, metrics, pages, search, status, writes
+from service.routes import attributes, explain, items, metrics, pages, search, status, writes
 from service.searches import Searches
 from service.settings import Settings, split_list
 
@@ -48,10 +49,11 @@ def create_app(settings: Settings, gallery: GalleryLike | None = None) -> FastAP
     app.state.slot = slot
     app.state.metrics = counters
     app.state.searches = searches
+    app.state.learning = CapacityLimiter(1)
     app.state.fetcher = PhotoFetcher(settings)
     install_error_handlers(app)
     _add_middleware(app, settings, counters)
-    for module in (search, explain, items, writes, status, metrics, pages):
+    for module in (search, explain, attributes, items, writes, status, metrics, pages):
         app.include_router(module.router)
     app.mount("/static", pages.static_files)
     return app

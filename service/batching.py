@@ -171,12 +171,9 @@ class BatchQueue(Generic[T, R]):
     def _work(self) -> None:
         while batch := self._gather():
             start = time.monotonic()
-            try:
-                self._compute(batch)
-            finally:
-                with self._changed:
-                    self._num_running -= len(batch)
-                    self._note_rate((time.monotonic() - start) / len(batch))
+            self._compute(batch)
+            with self._changed:
+                self._note_rate((time.monotonic() - start) / len(batch))
 
     def _gather(self) -> list[_Entry[T, R]]:
         """Wait for a first item, then a little for others; empty when the queue is closed."""
@@ -228,6 +225,7 @@ class BatchQueue(Generic[T, R]):
             results = context.run(self._run, [entry.item for entry in batch])
         except BaseException as error:
             if len(batch) == 1:
+                self._leave()
                 batch[0].future.set_exception(error)
                 del batch  # The traceback holds this frame, and the photo with it.
                 return
@@ -236,7 +234,13 @@ class BatchQueue(Generic[T, R]):
                 self._compute([entry])
             return
         for entry, result in zip(batch, results, strict=True):
+            self._leave()
             entry.future.set_result(result)
+
+    def _leave(self) -> None:
+        """Make room before the answer goes out: who asks again at once must find it."""
+        with self._changed:
+            self._num_running -= 1
 
     def _note_rate(self, seconds: float) -> None:
         seconds /= self.policy.workers

@@ -95,6 +95,8 @@ class SearchRunner:
         every = await self.searches.run(self._request, job, self._begin_within_ms)
         for found in every:
             self._metrics.observe_stages(found.result.timings_ms)
+            if job.request.attributes:
+                self._metrics.observe_attribute_search()
         self._request.state.timings_ms = every[0].result.timings_ms
         return every
 

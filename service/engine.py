@@ -10,6 +10,7 @@ from PIL import Image
 
 from indexer.requests import NewItem, QueryPhoto, SearchRequest
 from indexer.results import (
+    AttributeDescription,
     EngineInfo,
     GalleryStamp,
     Hit,
@@ -49,6 +50,8 @@ class EngineLike(Protocol):
 
     def thumbnail(self, item_id: str) -> bytes: ...
 
+    def attributes(self) -> tuple[AttributeDescription, ...]: ...
+
     def info(self) -> EngineInfo: ...
 
 
@@ -62,6 +65,10 @@ class GalleryLike(Protocol):
     def replace(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport: ...
 
     def remove(self, item_ids: Sequence[str]) -> WriteReport: ...
+
+    def add_attribute(self, name: str, examples: Mapping[str, str]) -> AttributeDescription: ...
+
+    def remove_attribute(self, name: str) -> None: ...
 
     def reload(self) -> bool: ...
 

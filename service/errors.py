@@ -72,7 +72,7 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
 
 # Names of fields that begin a sentence stay as they are.
 FIELDS = {"k", "alpha", "candidates", "image", "box", "cursor", "explain", "facet", "filter"}
-FIELDS |= {"item", "items", "offset", "sort"}
+FIELDS |= {"item", "items", "offset", "sort", "attributes", "overall", "examples", "name", "value"}
 
 INTERNAL_SENTENCE = "Something went wrong in the service; quote the request id when you report it."
 
@@ -106,7 +106,9 @@ def answer_error(
     state = scope.setdefault("state", {})
     state["error_code"] = code
     request_id = state.get("request_id", "")
-    error = {"code": code, "message": as_sentence(message), "request_id": request_id}
+    # JSON may hold half a character, which a message quotes and UTF-8 cannot say.
+    sentence = as_sentence(message).encode("utf-8", "replace").decode("utf-8")
+    error = {"code": code, "message": sentence, "request_id": request_id}
     return JSONResponse({"error": error}, status, headers)
 
 

@@ -23,6 +23,7 @@ from indexer.results import GalleryStamp, TaskStats
 
 # Seconds: from a thumbnail out of memory to a cold search on a slow CPU.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LEARNING_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 OTHER = "other"
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -91,6 +92,17 @@ class Metrics:
         )
         for reason in ("cancelled", "deadline"):
             self.dropped.labels(reason)
+        self.attribute_searches = Counter(
+            "selvedge_attribute_searches",
+            "Searches that asked for attributes.",
+            registry=registry,
+        )
+        self.learning_seconds = Histogram(
+            "selvedge_attribute_learning_seconds",
+            "Time to learn an attribute from marked items.",
+            buckets=LEARNING_BUCKETS,
+            registry=registry,
+        )
         self._ready = Gauge("selvedge_ready", "1 once a search would succeed.", registry=registry)
         self._version = Gauge(
             "selvedge_gallery_version", "Grows with every change.", registry=registry
@@ -136,6 +148,14 @@ class Metrics:
     def observe_drop(self, reason: str) -> None:
         """Count a search that left the queue: `cancelled` or `deadline`."""
         self.dropped.labels(reason).inc()
+
+    def observe_attribute_search(self) -> None:
+        """Count one search by attributes."""
+        self.attribute_searches.inc()
+
+    def observe_learning(self, seconds: float) -> None:
+        """Count one attribute that was learned."""
+        self.learning_seconds.observe(seconds)
 
     def render(self, stamp: GalleryStamp | None, tasks: Mapping[str, TaskStats]) -> bytes:
         """Print everything; `stamp` is that of the gallery, None while there is none.

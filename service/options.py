@@ -1,12 +1,14 @@
 """What a search may be told over HTTP: fields of forms and parameters of addresses."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from indexer.requests import (
+    MAX_ATTRIBUTES,
     MAX_EXCLUDED,
     MAX_EXPLAIN,
     MAX_FACETS,
@@ -21,6 +23,8 @@ from model.images import Box
 EXPLAIN_DEFAULT = 5
 MAX_BATCH = 32
 MAX_DEADLINE_MS = 600_000
+# Sixteen long names with their weights.
+MAX_ATTRIBUTES_TEXT = 4096
 
 
 def _read_explain(value: Any) -> Any:
@@ -107,6 +111,20 @@ class PageOptions(BaseModel):
         description="How many matched regions to return with each hit; `true` is 5.",
         examples=[3],
     )
+    attributes: str | None = Field(
+        default=None,
+        max_length=MAX_ATTRIBUTES_TEXT,
+        description="What to be alike in: a JSON object of names from GET /attributes, each with a "
+        f"weight above 0, up to 1; at most {MAX_ATTRIBUTES}. The hits are ordered by the likeness "
+        "in these, and have no confidence.",
+        examples=['{"collar": 1, "sleeve_length": 0.5}'],
+    )
+    overall: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Weight of the fused score beside `attributes`; left out, 0: by the attributes "
+        "alone.",
+        examples=[0.3],
+    )
     offset: Annotated[int, Field(ge=0, le=MAX_CANDIDATES)] = Field(
         default=0,
         description="Hits of the same order to leave out before the first; offset + k reach to "
@@ -130,6 +148,8 @@ class PageOptions(BaseModel):
             facets=tuple(self.facet),
             explain=self.explain,
             deadline=deadline,
+            attributes=read_attributes(self.attributes),
+            overall=self.overall,
         )
 
 
@@ -200,6 +220,26 @@ class BatchForm(TimedOptions):
         description="One photo a garment: each gets an answer, in order.",
         examples=[["photo.jpg"]],
     )
+
+
+def read_attributes(text: str | None) -> Mapping[str, float]:
+    """Read the field `attributes`; ParameterError when it is no JSON object.
+
+    >>> read_attributes('{"collar": 1}'), read_attributes("")
+    ({'collar': 1}, {})
+    """
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ParameterError(
+            f"attributes is {text[:60]!r}; expected a JSON object of names and weights, such as "
+            '{"collar": 1}; GET /attributes lists the names'
+        )
+    return found
 
 
 def read_box(text: str | None) -> Box | None:

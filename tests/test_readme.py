@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,9 @@ def test_a_make_target_in_the_documents_exists(target):
 def test_a_python_command_in_the_documents_knows_its_options(words):
     program, arguments = words[2], words[3:]
     assert program in PROGRAMS
-    verb = [arguments[0]] if arguments and arguments[0].isalpha() else []
+    verbs = list(takewhile(str.isalpha, arguments))
     answer = subprocess.run(
-        [sys.executable, "-m", program, *verb, "--help"],
+        [sys.executable, "-m", program, *verbs, "--help"],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.alignment import Prepared, TokenAlignment, TokenSet
+from model.bare import can_compare_bare, compare_bare
 from model.evaluation.embedding import Embedded
 
 # Pairs compared in one call: about 0.2 MB each with the default network.
@@ -66,13 +67,33 @@ class TokenScorer:
         width = max(1, self._pairs // count)
         for left in range(0, size, width):
             part = self._take(np.arange(left, min(left + width, size)))
+            if can_compare_bare(self._alignment):
+                found[:, left : left + width] = self._compare(prepared, part)
+                continue
             each = part.map(lambda x: x.unsqueeze(0).expand(count, *x.shape))
             found[:, left : left + width] = self._align(prepared, each)
         return found
 
     @torch.inference_mode()
     def _align(self, queries: Prepared, candidates: Prepared) -> NDArray[np.float32]:
+        """Score (q, ...) queries against (q, K, ...) candidates: (q, K)."""
+        if can_compare_bare(self._alignment):
+            places = torch.arange(len(queries.tokens), device=self._device)
+            pairs = (
+                (queries.take(place[None]), candidates.take(place)) for place in places.unbind()
+            )
+            return np.concatenate([self._compare(one, many) for one, many in pairs])
         scores = self._alignment.score(queries, candidates)
+        self.num_pairs += scores.numel()
+        found: NDArray[np.float32] = scores.float().cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def _compare(self, queries: Prepared, items: Prepared) -> NDArray[np.float32]:
+        """Score all of some queries (q, ...) with all of some items (n, ...), without blocks."""
+        sides = (TokenSet(image.tokens, image.mass) for image in (queries, items))
+        levels = compare_bare(self._alignment, *sides)
+        scores = levels @ self._alignment.level_weight[: levels.shape[-1]]
         self.num_pairs += scores.numel()
         found: NDArray[np.float32] = scores.float().cpu().numpy()
         return found

@@ -1,6 +1,7 @@
 // The search page: photos (or an item) in, a grid of hits out. No dependencies, no build step.
 
 import { readAddress, writeAddress } from "./address.js";
+import { Attributes } from "./attributes.js";
 import { queryPhotoUrl, request, thumbnailUrl } from "./api.js";
 import { Crop } from "./crop.js";
 import { Detail } from "./detail.js";
@@ -11,7 +12,8 @@ import { Stage, checkFiles, watchPhotos } from "./photos.js";
 import { Results } from "./results.js";
 import { Explanations, send, sendCursor } from "./search.js";
 import { showBusy, showError, showFound, showInfo, showStatus, showTimings, watchCopying } from "./status.js";
-import { prepareTuning, readTuning, watchTuning, writeTuning } from "./tuning.js";
+import { Teach } from "./teach.js";
+import { allowConfidence, prepareTuning, readTuning, watchTuning, writeTuning } from "./tuning.js";
 import { count, titleOf } from "./words.js";
 
 const SLIDE_MS = 220;
@@ -35,17 +37,28 @@ const crop = new Crop($("stage"), $("crop"), (box) => {
 });
 const filters = new Filters(searchSoon);
 const detail = new Detail(searchItem);
-const hover = new Hover(stage, (hit) => state.explanations.of(hit));
+const attributes = new Attributes(searchSoon, searchSoon.now);
+const teach = new Teach(async (name) => {
+  attributes.prepare((await request("attributes")).attributes);
+  attributes.choose(name);
+});
+const hover = new Hover(stage, (hit) => state.explanations.of(hit), () => attributes.places);
 const results = new Results({
   point: (card) => hover.point(card),
   leave: () => hover.leave(),
   open: openHit,
   similar: searchItem,
+  places: () => attributes.places,
+  place: (card) => teach.place(card),
+  mark: (card) => teach.mark(card),
 });
 
 async function start() {
   try {
-    state.info = await request("info");
+    const [info, listed] = await Promise.all([request("info"), request("attributes")]);
+    state.info = info;
+    attributes.prepare(listed.attributes);
+    teach.allow(info.writable && listed.attributes.length > 0);
   } catch (error) {
     if (error.code !== "not_ready" && error.code !== "unreachable") return showError(error);
     showStatus(error.message);
@@ -61,8 +74,9 @@ async function start() {
 
 /** Take the search that the address bar names. */
 function openAddress() {
-  const { itemId, queryId, box, options, selection } = readAddress(location.search);
+  const { itemId, queryId, box, options, selection, choice } = readAddress(location.search);
   writeTuning(options, state.info);
+  attributes.write(choice);
   filters.write(selection, options.filter);
   // A photo that was given while the gallery was loading goes first.
   if (state.query?.files.length && !state.query.queryId) search();
@@ -137,9 +151,10 @@ function begin() {
 
 function describeSearch() {
   const { itemId, queryId, box } = state.query;
+  allowConfidence(!attributes.isActive, state.info);
   const options = { ...readTuning(), filter: filters.expert };
   if (options.group_by === "item") delete options.group_by;
-  return writeAddress({ itemId, queryId, box, options, selection: filters.selection });
+  return writeAddress({ itemId, queryId, box, options, selection: filters.selection, choice: attributes.choice });
 }
 
 function showPhoto(index) {
@@ -156,7 +171,8 @@ async function search() {
   if (!state.query) return;
   if (!state.info) return showStatus("The gallery is still loading; your search starts right after.");
   const running = (state.running = new AbortController());
-  const options = { ...readTuning(), ...(filters.filter && { filter: filters.filter }), facet: filters.columns };
+  allowConfidence(!attributes.isActive, state.info);
+  const options = { ...readTuning(), ...attributes.fields, ...(filters.filter && { filter: filters.filter }), facet: filters.columns };
   hover.leave();
   showError(null);
   showBusy(true);
@@ -233,7 +249,7 @@ async function loadMore() {
 }
 
 function openHit(hit) {
-  const photos = { queryUrl: stage.url, photo: stage.shown, photos: state.query.files.length };
+  const photos = { queryUrl: stage.url, photo: stage.shown, photos: state.query.files.length, places: attributes.places };
   detail.open(hit, state.explanations.of(hit), photos);
 }
 

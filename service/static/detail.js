@@ -2,9 +2,9 @@
 
 import { loadPhoto, thumbnailUrl } from "./api.js";
 import { $, make } from "./dom.js";
-import { clearRegions, colourOf, describePair, drawRegions } from "./regions.js";
+import { clearRegions, colourOf, describeGaze, describePair, drawRegions, listGazes } from "./regions.js";
 import { describeTrust } from "./results.js";
-import { confidenceWord, labelOf, percent, score, titleOf } from "./words.js";
+import { confidenceWord, labelOf, likenessWord, percent, score, titleOf } from "./words.js";
 
 export class Detail {
   /** `onSimilar(hit)`: search with the item that is shown. */
@@ -20,9 +20,12 @@ export class Detail {
     addEventListener("resize", () => this.dialog.open && this.#draw());
   }
 
-  /** queryUrl: what the stage shows; photo: which of the query's photos that is, of `photos`. */
-  async open(hit, explaining, { queryUrl, photo, photos }) {
-    Object.assign(this, { hit, photo, pairs: [] });
+  /**
+   * queryUrl: what the stage shows; photo: which of the query's photos that is, of `photos`;
+   * places: the attributes that are on, with the numbers of their colours.
+   */
+  async open(hit, explaining, { queryUrl, photo, photos, places }) {
+    Object.assign(this, { hit, photo, places, explanation: null });
     clearRegions($("detail-query-regions"));
     clearRegions($("detail-item-regions"));
     $("detail-title").textContent = titleOf(hit);
@@ -32,6 +35,7 @@ export class Detail {
     loadPhoto($("detail-item"), thumbnailUrl(hit.item_id));
     fillFacts($("detail-facts"), hit);
     $("detail-pairs").replaceChildren();
+    $("detail-looks").replaceChildren();
     $("detail-words").textContent = "Looking for the regions that matched …";
     this.dialog.showModal();
     try {
@@ -44,31 +48,43 @@ export class Detail {
 
   #explain(explanation, photos) {
     const token = this.hit.scores.token;
-    this.pairs = explanation?.pairs ?? [];
-    $("detail-words").textContent = this.pairs.length
-      ? summarise(this.pairs, token)
+    const pairs = explanation?.pairs ?? [];
+    this.explanation = explanation;
+    $("detail-words").textContent = pairs.length
+      ? summarise(pairs, token)
       : "There are no matched regions to show: this hit was ranked by its whole look.";
     $("detail-pairs").replaceChildren(
-      ...this.pairs.map((pair, index) => {
+      ...pairs.map((pair, index) => {
         const badge = make("span", { className: "number", "aria-hidden": "true" }, String(index + 1));
         badge.style.background = colourOf(index);
         return make("li", {}, badge, describePair(pair, token, photos));
+      }),
+    );
+    $("detail-looks").replaceChildren(
+      ...Object.entries(explanation?.attributes ?? {}).map(([name, regions]) => {
+        const dot = make("i", { "aria-hidden": "true" });
+        dot.style.background = colourOf(this.places.get(name));
+        return make("li", {}, dot, describeGaze(name, regions, this.hit.scores.attributes[name]));
       }),
     );
     this.#draw();
   }
 
   #draw() {
-    drawPairs(this.pairs, this.photo, $("detail-query"), $("detail-query-regions"), "query");
-    drawPairs(this.pairs, null, $("detail-item"), $("detail-item-regions"), "item");
+    const { explanation, places, photo } = this;
+    drawSide(explanation, places, photo, $("detail-query"), $("detail-query-regions"), "query");
+    drawSide(explanation, places, null, $("detail-item"), $("detail-item-regions"), "item");
   }
 }
 
-/** Draw one side of the pairs; of the query's photos only the one that is shown. */
-export function drawPairs(pairs, photo, image, svg, side) {
+/** Draw one side of an explanation; of the query's photos only the one that is shown. */
+export function drawSide(explanation, places, photo, image, svg, side) {
   if (!image.naturalWidth) return;
+  const pairs = explanation?.pairs ?? [];
   const regions = pairs.map((pair, index) => ({ index, ellipse: pair[side], photo: pair.photo }));
-  drawRegions(svg, image, regions.filter((region) => photo === null || region.photo === photo));
+  const isShown = (region) => photo === null || region.photo === photo;
+  const gazes = listGazes(explanation?.attributes, places, side);
+  drawRegions(svg, image, regions.filter(isShown), gazes.filter(isShown));
 }
 
 function summarise(pairs, token) {
@@ -78,11 +94,12 @@ function summarise(pairs, token) {
 }
 
 function fillFacts(list, hit) {
-  const { global: whole, token, fused } = hit.scores;
+  const { global: whole, token, fused, attributes, combined } = hit.scores;
   const trust = hit.confidence === null ? confidenceWord(null) : describeTrust(hit).text;
+  const likeness = Object.entries(attributes).map(([name, value]) => [`same ${labelOf(name).toLowerCase()}`, `${likenessWord(value)} (${score(value)})`]);
   const facts = {
-    "same product": trust,
-    score: score(fused),
+    ...Object.fromEntries(likeness),
+    ...(combined === null ? { "same product": trust, score: score(fused) } : { score: score(combined), overall: score(fused) }),
     "whole look": score(whole),
     details: score(token),
     ...hit.metadata,

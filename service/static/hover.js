@@ -1,15 +1,15 @@
-// Resting on a hit shows its matched regions on its photo and on the query's.
+// Resting on a hit shows its matched regions, and where attributes look, on both photos.
 
-import { drawPairs } from "./detail.js";
+import { drawSide } from "./detail.js";
 import { $, debounce } from "./dom.js";
 import { clearRegions } from "./regions.js";
 
 const HOVER_MS = 120;
 
 export class Hover {
-  /** `explain(hit)`: a promise of its explanation. */
-  constructor(stage, explain) {
-    Object.assign(this, { stage, explain, card: null });
+  /** `explain(hit)`: a promise of its explanation; `places()`: of attributes, their colours. */
+  constructor(stage, explain, places) {
+    Object.assign(this, { stage, explain, places, card: null });
     this.drawSoon = debounce(() => this.#draw(), HOVER_MS);
   }
 
@@ -32,8 +32,8 @@ export class Hover {
     // Opening the hit says what went wrong; resting on it asks for nothing.
     const explanation = await this.explain(card.hit).catch(() => null);
     if (this.card !== card) return;
-    const pairs = explanation?.pairs ?? [];
-    drawPairs(pairs, null, card.querySelector("img"), card.querySelector("svg"), "item");
-    drawPairs(pairs, stage.shown, stage.image, $("stage-regions"), "query");
+    const places = this.places();
+    drawSide(explanation, places, null, card.querySelector("img"), card.querySelector("svg"), "item");
+    drawSide(explanation, places, stage.shown, stage.image, $("stage-regions"), "query");
   }
 }

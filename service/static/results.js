@@ -2,10 +2,11 @@
 
 import { loadPhoto, thumbnailUrl } from "./api.js";
 import { $, make } from "./dom.js";
-import { confidenceWord, percent, priceOf, score, titleOf } from "./words.js";
+import { colourOf } from "./regions.js";
+import { confidenceWord, labelOf, likenessWord, percent, priceOf, score, titleOf } from "./words.js";
 
 export class Results {
-  /** on: {point(card), leave(), open(hit), similar(hit)}. */
+  /** on: {point(card), leave(), open(hit), similar(hit), places(), place(card), mark(card)}. */
   constructor(on) {
     Object.assign(this, { on, cards: new Map() });
     $("grid").addEventListener("pointerleave", () => on.leave());
@@ -34,7 +35,8 @@ export class Results {
   #place(hit, card = this.#make(hit)) {
     card.hit = hit;
     this.cards.set(hit.item_id, card);
-    fill(card, hit);
+    fill(card, hit, this.on.places());
+    this.on.place(card);
     return card;
   }
 
@@ -48,6 +50,7 @@ export class Results {
     photo.addEventListener("blur", () => this.on.leave());
     photo.addEventListener("click", () => this.on.open(card.hit));
     card.querySelector(".similar").addEventListener("click", () => this.on.similar(card.hit));
+    card.querySelector(".mark").addEventListener("click", () => this.on.mark(card));
     this.#loadPhoto(card, card.querySelector("img"), hit);
     return card;
   }
@@ -66,7 +69,7 @@ export class Results {
   }
 }
 
-function fill(card, hit) {
+function fill(card, hit, places) {
   const part = (selector) => card.querySelector(selector);
   const title = titleOf(hit);
   part("h3").textContent = title;
@@ -75,14 +78,25 @@ function fill(card, hit) {
   const trust = describeTrust(hit);
   part(".trust").textContent = trust.text;
   part(".trust").dataset.word = trust.word;
-  const name = `Rank ${hit.rank}: ${title}, ${trust.text}. Show the matched regions`;
+  const likeness = Object.entries(hit.scores.attributes).map(([name, value]) => ({ name, text: `${labelOf(name)}: ${likenessWord(value)}`, word: likenessWord(value) }));
+  part(".likeness").replaceChildren(...likeness.map((each) => makeLikeness(each, places)));
+  const words = [trust.text, ...likeness.map(({ text }) => text.toLowerCase())].join(", ");
+  const name = `Rank ${hit.rank}: ${title}, ${words}. Show the matched regions`;
   part(".photo").setAttribute("aria-label", name);
   part(".similar").setAttribute("aria-label", `Search with this item: ${title}`);
+}
+
+function makeLikeness({ name, text, word }, places) {
+  const dot = make("i", { "aria-hidden": "true" });
+  dot.style.background = colourOf(places.get(name) ?? 0);
+  const entry = make("li", {}, dot, text);
+  entry.dataset.word = word;
+  return entry;
 }
 
 /** A probability in words, or the score where there is none. */
 export function describeTrust({ confidence, scores }) {
   const word = confidenceWord(confidence);
   if (confidence !== null) return { word, text: `${word}, ${percent(confidence)}` };
-  return { word, text: `score ${score(scores.fused ?? scores.global)}` };
+  return { word, text: `score ${score(scores.combined ?? scores.fused ?? scores.global)}` };
 }

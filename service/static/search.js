@@ -1,8 +1,8 @@
 // One search: its query, its pages, and what explains its hits.
 
 import { Failure, request } from "./api.js";
+import { EXPLAINED_PAIRS } from "./regions.js";
 
-const EXPLAINED_PAIRS = 5;
 const EXPLAINED_HITS = 50; // at a time
 const DEFAULT_CANDIDATES = 100;
 

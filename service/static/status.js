@@ -43,10 +43,10 @@ export function showFound(answer, options, isFiltered, info) {
     $("empty-words").textContent = describeNothing(answer, isFiltered);
     $("clear-empty").hidden = !isFiltered;
   }
-  const remarks = describeRemarks(answer, info);
+  const remarks = describeRemarks(answer, options, info);
   $("remarks").hidden = !number || !remarks.length;
   $("remarks").textContent = remarks.join(" ");
-  const order = options.sort ? "in the chosen order" : "best first";
+  const order = options.sort ? "in the chosen order" : options.attributes ? "most alike first" : "best first";
   const what = options.group_by === "product" ? "product" : "hit";
   showStatus(number ? `${count(number, what)}, ${order}.` : $("empty-words").textContent);
 }
@@ -56,12 +56,14 @@ function describeNothing(answer, isFiltered) {
   return isFiltered ? "Nothing in the gallery passes these filters." : "The gallery has nothing to show.";
 }
 
-function describeRemarks({ hits, reranked }, { calibrated }) {
+function describeRemarks({ hits, reranked }, { attributes }, { calibrated }) {
   const remarks = [];
   if (reranked === false) {
     remarks.push("Time ran out before the details were compared: these hits are ordered by their whole look.");
   }
-  if (hits.some(({ confidence }) => confidence === null)) {
+  if (attributes) {
+    remarks.push("Likeness orders the hits; it is not the probability of the same product.");
+  } else if (hits.some(({ confidence }) => confidence === null)) {
     const reason = calibrated ? "not calibrated for this balance" : "not calibrated";
     remarks.push(`Scores are ${reason}: they order the hits, and are not probabilities.`);
   }

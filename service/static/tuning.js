@@ -56,6 +56,12 @@ export function readTuning() {
   return options;
 }
 
+/** A least confidence speaks of the whole garment: by attributes there is none to ask for. */
+export function allowConfidence(isAllowed, { calibrated }) {
+  $("min-confidence-field").hidden = !calibrated || !isAllowed;
+  if (!isAllowed) $("min-confidence").value = "";
+}
+
 /** Take the options of a link; what it leaves out goes back to the service's defaults. */
 export function writeTuning(options, info) {
   touched.clear();

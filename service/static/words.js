@@ -31,6 +31,34 @@ export function confidenceWord(confidence) {
   return CONFIDENCE_WORDS.find(([least]) => confidence >= least)[1];
 }
 
+// Garments with different values of an attribute seldom reach the second, and hardly the first.
+const LIKENESS_WORDS = [
+  [0.6, "very alike"],
+  [0.25, "alike"],
+  [-Infinity, "different"],
+];
+
+/** The word for a likeness, -1 to 1, in one attribute: a cosine, and no probability. */
+export const likenessWord = (likeness) => LIKENESS_WORDS.find(([least]) => (likeness ?? -1) >= least)[1];
+
+/** The word for an attribute's mean average precision, 0 to 1; null was not measured. */
+export function qualityWord(quality) {
+  if (quality === null) return "How well is not measured";
+  const word = quality >= 0.75 ? "Mostly right" : quality >= 0.5 ? "Often right" : "Rough";
+  return `${word} (mAP ${quality.toFixed(2)})`;
+}
+
+const WEIGHT_WORDS = [
+  [0.95, "counts fully"],
+  [0.65, "counts much"],
+  [0.35, "counts half"],
+  [0.01, "counts a little"],
+  [0, "does not count"],
+];
+
+/** The word for a weight, 0 to 1. */
+export const weightWord = (weight) => WEIGHT_WORDS.find(([least]) => weight >= least)[1];
+
 export const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
 export const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;

@@ -284,8 +284,10 @@ def test_recall_by_another_vector_leaves_the_scores_of_each_item_alone(
     found = other.search(photo, SearchRequest(k=20)).hits
     assert len(found) == 20
     for hit in found:
-        three = dataclasses.astuple(hit.scores)[:3]
-        assert three == pytest.approx(dataclasses.astuple(expected[hit.item.item_id])[:3], abs=1e-5)
+        three, known = (
+            dataclasses.astuple(scores)[:3] for scores in (hit.scores, expected[hit.item.item_id])
+        )
+        assert three == pytest.approx(known, abs=1e-5)
 
 
 def test_candidates_are_those_nearest_by_the_recall_vector(granular: Path, photo: bytes) -> None:

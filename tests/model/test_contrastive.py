@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from model.alignment import TokenSet
+from model.bare import compare_bare
 from model.config import get_preset
-from model.contrastive import compare_bare, match_loss, score_levels
+from model.contrastive import match_loss, score_levels
 from model.data import DataSet
 from model.errors import CheckpointError, ParameterError
 from model.initialise import initialise
@@ -42,6 +43,7 @@ def aligned(alignment: Any, queries: TokenSet, items: TokenSet) -> torch.Tensor:
 def test_bare_tokens_compare_as_alignment_compares_them(options: dict[str, Any]) -> None:
     alignment, queries, items = make(**options), images(3), images(5, seed=2)
     queries.tokens[0, :, 1] = 0.0  # padding
+    queries.tokens[1, :, 2] *= 0.01  # hardly any cell belongs to it
     items.tokens[2] = 0.0  # an image without any token
     found = compare_bare(alignment, queries, items)
     torch.testing.assert_close(found, aligned(alignment, queries, items))

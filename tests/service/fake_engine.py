@@ -2,7 +2,7 @@
 
 Every item is one flat colour. Against a photo of mean colour (r, g, b):
 global = 1 - |r - item's r| / 255, token = 1 - |g - item's g| / 255, fused as in the engine.
-Where it is calibrated, the confidence of a hit is its fused score.
+Where it is calibrated, the confidence of a hit is its fused score. Attributes: `fake_attributes`.
 """
 
 import copy
@@ -45,8 +45,7 @@ from model.errors import (
     VersionGoneError,
 )
 from model.images import crop_image, decode_image
-
-Colour = tuple[int, int, int]
+from tests.service.fake_attributes import Colour, FakeAttributes, explain, main_score
 
 PLAIN = SearchRequest()
 COLUMNS = {"price": "float", "name": "string"}
@@ -82,7 +81,7 @@ class Held:
     may_end: threading.Event = field(default_factory=threading.Event)
 
 
-class FakeEngine:
+class FakeEngine(FakeAttributes):
     """Ranks flat colours; see the head of this file. A gallery and its engine in one.
 
     `before_encode` and `before_search` are called before the colours are taken and before they
@@ -92,6 +91,7 @@ class FakeEngine:
     fingerprint = "c0ffee"
 
     def __init__(self, colours: dict[str, Colour] | None = None) -> None:
+        super().__init__()
         self.colours = COLOURS if colours is None else colours
         self.metadata: dict[str, dict[str, Any]] = {}
         self.calls: list[dict[str, Any]] = []
@@ -157,6 +157,7 @@ class FakeEngine:
         check_columns(request.sort, request.facets, COLUMNS)
         if request.filter is not None:
             to_sql(request.filter, {**COLUMNS, "item_id": "string", "product_id": "string"})
+        self.check_attributes(request)
         if request.min_confidence is not None and not self.calibrated:
             raise ParameterError("the checkpoint has no calibration; leave min_confidence out")
         if not self.colours:
@@ -244,11 +245,11 @@ class FakeEngine:
         only = re.fullmatch("item_id = '(.*)'", request.filter or "item_id = ''", re.DOTALL)
         wanted = only[1].replace("''", "'") if only else ""
         scored = [
-            (self._score(colour, other, alpha), item_id)
+            (self.combine(self._score(colour, other, alpha), colour, item_id, request), item_id)
             for item_id, other in self.colours.items()
             if item_id not in (leave_out, *request.exclude_items) and wanted in ("", item_id)
         ]
-        scored.sort(key=lambda pair: -(pair[0].fused or 0))
+        scored.sort(key=lambda pair: -main_score(pair[0]))
         in_time = request.deadline is None or time.monotonic() < request.deadline
         page = scored[request.offset : request.offset + request.k]
         hits = [
@@ -256,8 +257,8 @@ class FakeEngine:
                 rank,
                 self.item(item_id),
                 scores if in_time else Scores(scores.global_score, None, None),
-                scores.fused if self.calibrated else None,
-                EXPLANATION if request.explain else None,
+                scores.fused if self.calibrated and not request.attributes else None,
+                explain(EXPLANATION, request),
             )
             for rank, (scores, item_id) in enumerate(page, start=request.offset + 1)
             if (scores.fused or 0) >= (request.min_confidence or 0)
@@ -298,7 +299,7 @@ def list_asked(request: SearchRequest) -> dict[str, Any]:
     asked = {
         field.name: getattr(request, field.name)
         for field in dataclasses.fields(request)
-        if field.name != "deadline" and getattr(request, field.name) != field.default
+        if field.name != "deadline" and getattr(request, field.name) not in (field.default, {})
     }
     return {"k": request.k, **asked}
 

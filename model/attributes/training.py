@@ -1,0 +1,164 @@
+"""Attributes of a data set, fitted to cached tokens in closed form.
+
+N photos, L levels, M tokens a level, F features a token, D = L * M * F.
+Equations: docs/math.md, "Attributes from tokens".
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from model.attributes.examples import fit_width, score_values
+from model.attributes.features import GEOMETRY_FEATURES, Floats, describe_tokens
+from model.attributes.metrics import Bootstrap, evaluate_vectors
+from model.attributes.records import AttributeData, AttributeSplit
+from model.attributes.results import AttributeResults
+from model.attributes.slot_heads import EPS, AttributeHeads, AttributeInfo, Scaling
+from model.attributes.token_cache import TokenStore
+from model.errors import DataError
+
+# In units of the mean squared length of a photo; the best on the validation photos is taken.
+RIDGES = (0.1, 0.3, 1.0)
+# mAP above that of random embeddings that an attribute needs to be worth showing.
+LEAST_GAIN = 0.05
+
+Say = Callable[[str], None]
+
+
+def train_heads(
+    data: AttributeData,
+    train: TokenStore,
+    valid: TokenStore,
+    fingerprint: str,
+    *,
+    say: Say = lambda sentence: None,
+) -> AttributeHeads:
+    """Fit all attributes; keep those that find their values on the validation photos.
+
+    `train` and `valid` hold the photos of `data.train` and `data.valid` in their order. The
+    quality noted is the mAP on the validation photos, of which the ridge was chosen. What is
+    left out, and why, is told to `say`.
+
+    Raises:
+        DataError: no attribute is better than chance, or the data is for evaluation only.
+    """
+    data.check_trainable()
+    trials = fit_heads(data, train, fingerprint)
+    measured = [measure_heads(heads, data, data.valid, valid) for heads in trials]
+    best = max(range(len(trials)), key=lambda k: measured[k].plain["mAP"].value)
+    say(f"Ridge {RIDGES[best]:g} of {', '.join(f'{ridge:g}' for ridge in RIDGES)}.")
+    heads, results = trials[best], measured[best]
+    chance = measure_chance(data, data.valid)
+    quality, kept = {}, []
+    for row in results.rows:
+        found, random = row.metrics["mAP"], chance.row(row.name).metrics["mAP"].value
+        if found.low > random and found.value >= random + LEAST_GAIN:
+            kept.append(row.name)
+            quality[row.name] = round(found.value, 4)
+        else:
+            say(f"{row.name} is left out: mAP {found.value:.3f}, random {random:.3f}.")
+    if not kept:
+        raise DataError(
+            f"no attribute of {data.name} is better than chance on its validation photos; "
+            "train on more photos"
+        )
+    return heads.with_quality(quality).only(kept)
+
+
+def fit_heads(
+    data: AttributeData, train: TokenStore, fingerprint: str, ridges: Sequence[float] = RIDGES
+) -> tuple[AttributeHeads, ...]:
+    """Fit every attribute with two values or more by one regression each; one result a ridge.
+
+    Raises:
+        DataError: no attribute has two values.
+    """
+    features = describe_tokens(*train.parts)
+    scaling = fit_scaling(features)
+    rows = scaling(features).reshape(len(features), -1)
+    dual = len(rows) <= rows.shape[1]
+    similarity = rows @ rows.T if dual else None
+    infos: list[AttributeInfo] = []
+    maps: list[dict[str, Floats]] = [{} for _ in ridges]
+    for k, attribute in enumerate(data.attributes):
+        places = [n for n, photo in enumerate(data.train) if k in photo.values]
+        names = [attribute.values[data.train[n].values[k]] for n in places]
+        known = tuple(sorted(set(names)))
+        if len(known) < 2:
+            continue
+        targets = score_values(names, known).astype(np.float32)
+        own = None if similarity is None else similarity[np.ix_(places, places)]
+        for found, ridge in zip(maps, ridges, strict=True):
+            weights = fit_width(_regress(rows[places], targets, ridge, own), rows[places])
+            found[attribute.name] = weights.reshape(-1, *features.shape[1:])
+        source = f"{len(places):,} photos of {data.name.split(':')[0]}"
+        infos.append(AttributeInfo(attribute.name, attribute.values, None, len(places), source))
+    if not infos:
+        raise DataError(f"no attribute of {data.name} has two values; there is nothing to learn")
+    return tuple(AttributeHeads(fingerprint, infos, scaling, found) for found in maps)
+
+
+def fit_scaling(features: Floats) -> Scaling:
+    """Centre each slot; one scale for all of a token's content, one for each of the rest."""
+    mean = features.mean(0)
+    spread = np.square(features - mean).mean((0, 1, 2)) ** 0.5
+    content = np.sqrt(np.square(spread[:-GEOMETRY_FEATURES]).mean())
+    scale = np.concatenate(
+        (np.full(len(spread) - GEOMETRY_FEATURES, content), spread[-GEOMETRY_FEATURES:])
+    )
+    return Scaling(mean, np.maximum(scale, EPS).astype(np.float32))
+
+
+def measure_heads(
+    heads: AttributeHeads, data: AttributeData, split: AttributeSplit, store: TokenStore
+) -> AttributeResults:
+    """Measure those attributes of a split that `heads` knows; `store` holds its photos."""
+    described = heads.describe(*store.parts)
+    known = restrict(split, [k for k, a in enumerate(data.attributes) if a.name in heads.names])
+
+    def look(k: int, places: Sequence[int]) -> Floats:
+        return heads.embed_described(data.attributes[k].name, described[list(places)])
+
+    return evaluate_vectors(
+        look, known, data.attributes, data_set=data.name, method="tokens", bootstrap=Bootstrap()
+    )
+
+
+def measure_vectors(
+    vectors: Floats, method: str, data: AttributeData, split: AttributeSplit
+) -> AttributeResults:
+    """Measure one vector an image, (N, D), for all attributes, as a search without them has."""
+    return evaluate_vectors(
+        lambda k, places: vectors[list(places)],
+        split,
+        data.attributes,
+        data_set=data.name,
+        method=method,
+    )
+
+
+def measure_chance(data: AttributeData, split: AttributeSplit) -> AttributeResults:
+    """Measure random vectors: what knowing nothing gives."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((len(split.photos), 16)).astype(np.float32)
+    return measure_vectors(vectors, "random", data, split)
+
+
+def restrict(split: AttributeSplit, attributes: Sequence[int]) -> AttributeSplit:
+    """Keep the queries and candidates of some attributes."""
+    return AttributeSplit(
+        split.photos,
+        {k: split.queries[k] for k in attributes if k in split.queries},
+        {k: split.candidates[k] for k in attributes if k in split.candidates},
+        leave_own_item=split.leave_own_item,
+    )
+
+
+def _regress(rows: Floats, targets: Floats, ridge: float, similarity: Floats | None) -> Floats:
+    """Weights (V, D) of a ridge regression; over photos where their (N, N) similarity is given."""
+    strength = ridge * float(np.square(rows).sum()) / len(rows)
+    if similarity is not None:
+        held = similarity + strength * np.eye(len(rows), dtype=np.float32)
+        return np.asarray(np.linalg.solve(held, targets).T @ rows)
+    moments = rows.T @ rows + strength * np.eye(rows.shape[1], dtype=np.float32)
+    return np.asarray(np.linalg.solve(moments, rows.T @ targets).T)
