@@ -202,7 +202,13 @@ def test_search_prints_json_as_the_service_does(engine, photos):
                 "product_id": "P1",
                 "uri": "a.jpg",
                 "metadata": {"price": 5.0},
-                "scores": {"global": 0.5, "token": 0.25, "fused": 0.375},
+                "scores": {
+                    "global": 0.5,
+                    "token": 0.25,
+                    "fused": 0.375,
+                    "attributes": {},
+                    "combined": None,
+                },
                 "confidence": None,
             }
         ],
