@@ -162,6 +162,11 @@ class Browser:
         move = {"type": "pointerMove", "duration": 0, "origin": found, "x": 0, "y": 0}
         self._post("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [move]}])
 
+    def park(self) -> None:
+        """Put the mouse into the corner: where the last test left it, it may rest on a hit."""
+        move = {"type": "pointerMove", "duration": 0, "x": 0, "y": 0}
+        self._post("actions", actions=[{"type": "pointer", "id": "mouse", "actions": [move]}])
+
     def prefer(self, scheme: str) -> None:
         """Ask pages for their `light` or their `dark` look."""
         wanted = [{"name": "prefers-color-scheme", "value": scheme}]

@@ -47,9 +47,10 @@ def window() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(window: Browser) -> Browser:
-    """The window, wide and light, with nothing remembered."""
+    """The window, wide and light, with nothing remembered and the mouse away."""
     window.resize(1440, 900)
     window.prefer("light")
+    window.park()
     return window
 
 
