@@ -22,6 +22,8 @@ from tests.service.fake_engine import FakeEngine, draw_photo
 NUM_PHOTOS = 300
 # Enough to meet every kind of value once; a real hunt raises it.
 NUM_CASES = 15
+# Percent-encoded, more of them make an address that the client refuses to send.
+MOST_SIGNS = 5000
 SCHEMA = schemathesis.openapi.from_dict(
     create_app(Settings(index_dir="unused")).openapi()  # type: ignore[arg-type]
 )
@@ -65,6 +67,8 @@ def test_any_request_is_answered_as_documented(
     @given(case=operation.as_strategy(generation_mode=mode))
     def answer(case: Any) -> None:
         sent = case.as_transport_kwargs(base_url="http://testserver")
+        if len(str(sent.get("params"))) > MOST_SIGNS:
+            return
         if isinstance(sent.get("data"), bytes):
             sent["content"] = sent.pop("data")
         parts = sent.get("files") or []
