@@ -6,20 +6,18 @@ tensors) and not the story of how they came about (the record).
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.evaluation.calibration import Calibration
 from model.mga import MGA, build_mga
+from model.tensor_file import first_line, read_tensors, write_tensors
 
 FORMAT: Literal["selvedge-checkpoint-1"] = "selvedge-checkpoint-1"
 # One key: safetensors writes several in random order, and equal content should be equal bytes.
@@ -82,29 +80,6 @@ def save_checkpoint(path: Path, model: MGA, record: Record, *, half: bool = Fals
     return compute_fingerprint(model.config, tensors)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically, as readable as any new file.
-
-    Raises:
-        CheckpointError: it cannot be written; what was there before is untouched.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.touch()
-        mode = partial.stat().st_mode  # safetensors leaves files only their owner can read
-        save_file(tensors, partial, metadata)
-        partial.chmod(mode)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error}; "
-            "free some space or choose another folder (an older file there is untouched)"
-        ) from error
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
@@ -124,7 +99,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except ValidationError as error:
         raise CheckpointError(
             f"{path} has a damaged config or record, or is of another format than {FORMAT} "
-            f"({_first_line(error)}); fetch it again, or use the version that wrote it"
+            f"({first_line(error)}); fetch it again, or use the version that wrote it"
         ) from error
     model = build_mga(story.config)
     _fit_weights(model, tensors, path)
@@ -155,38 +130,14 @@ def compute_fingerprint(config: ModelConfig, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read all tensors of a safetensors file, and its metadata.
-
-    Raises:
-        CheckpointError: missing, or not readable as safetensors.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint at {path}; check the path") from error
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({_first_line(error)}); "
-            "it may be truncated or of another kind"
-        ) from error
-
-
 def _fit_weights(model: MGA, tensors: dict[str, Tensor], path: Path) -> None:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(
-            f"the weights in {path} do not fit its own config: {_first_line(error)}; fetch it again"
+            f"the weights in {path} do not fit its own config: {first_line(error)}; fetch it again"
         ) from error
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300]

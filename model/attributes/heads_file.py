@@ -1,17 +1,15 @@
 """Attributes as one safetensors file, half precision; the facts are in its metadata. No pickle."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from model.attributes.features import Floats
 from model.attributes.slot_heads import AttributeHeads, AttributeInfo, Scaling
 from model.errors import CheckpointError
+from model.tensor_file import read_tensors, write_tensors
 
 FORMAT: Literal["selvedge-attributes-1"] = "selvedge-attributes-1"
 # One key: safetensors writes several in random order, and equal content should be equal bytes.
@@ -44,24 +42,10 @@ def save_heads(heads: AttributeHeads, path: Path) -> None:
     """
     tensors = {"mean": heads.scaling.mean, "scale": heads.scaling.scale}
     tensors |= {f"map.{number}": heads.maps[name] for number, name in enumerate(heads.names)}
-    halves = {key: np.ascontiguousarray(x, dtype=np.float16) for key, x in tensors.items()}
+    halves = {key: torch.from_numpy(np.ascontiguousarray(x)).half() for key, x in tensors.items()}
     infos = tuple(_Info(**vars(info)) for info in heads.infos)
     story = _Story(format=FORMAT, fingerprint=heads.fingerprint, attributes=infos)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.touch()
-        mode = partial.stat().st_mode  # safetensors leaves files only their owner can read
-        save_file(halves, partial, {KEY: story.model_dump_json()})
-        partial.chmod(mode)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"cannot write the attributes {path}: {error}; "
-            "free some space or choose another folder (an older file there is untouched)"
-        ) from error
+    write_tensors(path, halves, {KEY: story.model_dump_json()}, "attributes")
 
 
 def load_heads(path: Path) -> AttributeHeads:
@@ -70,7 +54,8 @@ def load_heads(path: Path) -> AttributeHeads:
     Raises:
         CheckpointError: missing, not safetensors, not attributes, damaged, or of another format.
     """
-    tensors, metadata = _read(path)
+    stored, metadata = read_tensors(path, "there are no attributes")
+    tensors = {name: x.float().numpy() for name, x in stored.items()}
     if KEY not in metadata or "scale" not in tensors:
         raise CheckpointError(
             f"{path} does not hold attributes, though it is safetensors; "
@@ -92,18 +77,3 @@ def load_heads(path: Path) -> AttributeHeads:
     if not all(np.isfinite(x).all() for x in tensors.values()):
         raise CheckpointError(f"{path} holds a weight that is no number; make it anew")
     return AttributeHeads(story.fingerprint, infos, scaling, maps)
-
-
-def _read(path: Path) -> tuple[dict[str, Floats], dict[str, str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-            names = list(file.keys())
-            return {name: file.get_tensor(name).astype(np.float32) for name in names}, metadata
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there are no attributes at {path}; check the path") from error
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({str(error)[:200]}); "
-            "it may be truncated or of another kind"
-        ) from error

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.attributes.asen.config import AsenConfig
 from model.attributes.asen.network import Asen, build_asen
-from model.checkpoint import ASEN_KEY, KEY, read_tensors, write_tensors
+from model.checkpoint import ASEN_KEY, KEY
 from model.errors import CheckpointError
+from model.tensor_file import read_tensors, write_tensors
 
 FORMAT: Literal["selvedge-asen-1"] = "selvedge-asen-1"
 

@@ -22,7 +22,7 @@ def layer(module: nn.Module) -> slow.Layer:
     return weight.flatten(1).tolist(), bias.tolist()
 
 
-def close(found: Tensor, wanted: object) -> None:
+def assert_near(found: Tensor, wanted: object) -> None:
     torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-5, rtol=1e-5)
 
 
@@ -39,8 +39,8 @@ def test_spatial_attention_is_equation_18_for_every_attribute() -> None:
                 layer(attention.image_side),
                 layer(attention.attribute_side),
             )
-            close(pooled[b, a], wanted)
-            close(share[b, a].flatten(), weights)
+            assert_near(pooled[b, a], wanted)
+            assert_near(share[b, a].flatten(), weights)
 
 
 def test_channel_attention_is_equation_19() -> None:
@@ -52,13 +52,13 @@ def test_channel_attention_is_equation_19() -> None:
             pooled[b, 0].tolist(), attributes[b, 0].tolist(),
             layer(attention.attribute_side), layer(attention.squeeze), layer(attention.excite),
         )  # fmt: skip
-        close(found[b, 0], wanted)
+        assert_near(found[b, 0], wanted)
 
 
 def test_losses_are_equations_22_and_23() -> None:
     whole, local = torch.randn(3, 4, D), torch.randn(3, 4, D)
-    close(triplet_loss(whole, 0.2), slow.triplets(*whole.tolist(), margin=0.2))
-    close(alignment_loss(whole, local), slow.alignment(whole.tolist(), local.tolist()))
+    assert_near(triplet_loss(whole, 0.2), slow.triplets(*whole.tolist(), margin=0.2))
+    assert_near(alignment_loss(whole, local), slow.alignment(whole.tolist(), local.tolist()))
 
 
 def test_alignment_pulls_both_branches() -> None:
@@ -75,4 +75,4 @@ def test_all_triplets_of_a_batch_are_equation_26(margin: float) -> None:
     labels = torch.randint(-1, 3, (6, 3))
     labels[:, 2] = -1  # nothing is known of the last attribute
     wanted = slow.batch_triplets(embeddings.tolist(), labels.tolist(), margin)
-    close(batch_triplet_loss(embeddings, labels, margin), wanted)
+    assert_near(batch_triplet_loss(embeddings, labels, margin), wanted)

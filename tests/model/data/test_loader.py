@@ -46,7 +46,7 @@ def load(loader, *epochs):
         return [loaded for epoch in epochs for loaded in loader.batches(epoch)]
 
 
-def same(one, other):
+def assert_same(one, other):
     assert len(one) == len(other) > 0
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(a.pixels, b.pixels)
@@ -57,7 +57,7 @@ def same(one, other):
 @pytest.mark.parametrize(("workers", "prefetch"), [(0, 1), (2, 3)])
 def test_the_number_of_workers_changes_no_byte(photos, views, workers, prefetch):
     expected = load(make_loader(photos, 0, views), 3, 4)
-    same(load(make_loader(photos, workers, views, prefetch=prefetch), 3, 4), expected)
+    assert_same(load(make_loader(photos, workers, views, prefetch=prefetch), 3, 4), expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -69,7 +69,7 @@ def test_photos_that_are_kept_change_no_byte_and_are_read_once(photos, workers, 
         for photo in photos:
             photo.path.unlink()
         found += loader.batches(1)
-    same(found, expected)
+    assert_same(found, expected)
 
 
 def test_no_more_is_kept_than_there_is_room_for(photos):
@@ -137,7 +137,7 @@ def test_after_leaving_early_processes_load_the_next_epoch(photos):
         batches = loader.batches(0)
         next(batches)
         batches.close()
-        same(list(loader.batches(1)), expected)
+        assert_same(list(loader.batches(1)), expected)
         assert multiprocessing.active_children()
     assert not multiprocessing.active_children()
 
