@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,22 +77,14 @@ class World:
 
 
 class Client:
-    """One thread with one kind of work: `step` is done again and again while the gate is open."""
+    """Asks the service, and looks whether its answers keep what was promised."""
 
-    def __init__(self, world: World, seed: int, pause_s: float = PAUSE_S) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         self.world, self.rng = world, random.Random(seed)
-        self._pause_s = pause_s
         self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False, headers=world.service.headers)
-        self._thread = threading.Thread(target=self._run, name=f"client {seed}")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def close(self) -> None:
-        """Wait for the end, once the gate is over."""
-        if self._thread.ident is not None:
-            self._thread.join()
+        """Hang up."""
         self._http.close()
 
     def connect(self) -> httpx.Client:
@@ -99,10 +92,6 @@ class Client:
         return httpx.Client(
             base_url=self.world.service.url, headers=self.world.service.headers, trust_env=False
         )
-
-    def step(self) -> None:
-        """One piece of work."""
-        raise NotImplementedError
 
     def send(self, operation: str, method: str, path: str, **body: Any) -> httpx.Response | None:
         """Send one request and count its answer; None when the connection broke.
@@ -161,6 +150,33 @@ class Client:
         if shown != (state and (state.product, state.mark)):
             self.complain("shown", f"item {item_id} is shown as {shown}, it should be {state}")
 
+    def complain(self, kind: str, sentence: str) -> None:
+        """Report a broken promise."""
+        self.world.tally.report([Violation(kind, sentence)])
+
+
+class Worker(Client, ABC):
+    """One thread with one kind of work: `step` is done again and again while the gate is open."""
+
+    def __init__(self, world: World, seed: int, pause_s: float = PAUSE_S) -> None:
+        super().__init__(world, seed)
+        self._pause_s = pause_s
+        self._thread = threading.Thread(target=self._run, name=f"client {seed}")
+
+    @abstractmethod
+    def step(self) -> None:
+        """One piece of work."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the end, once the gate is over."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        super().close()
+
     def _run(self) -> None:
         while not self.world.gate.is_over:
             with self.world.gate.passing():
@@ -174,10 +190,6 @@ class Client:
                     self.complain("driver", f"the driver failed: {error!r}")
                     raise
             time.sleep(self._pause_s)
-
-    def complain(self, kind: str, sentence: str) -> None:
-        """Report a broken promise."""
-        self.world.tally.report([Violation(kind, sentence)])
 
 
 def read_shown(response: httpx.Response) -> tuple[str, int | None] | None:

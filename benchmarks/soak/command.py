@@ -18,7 +18,7 @@ from typer import Exit, Option
 
 from benchmarks.memory import fit_slope, read_memory
 from benchmarks.soak.check import Checker, find_failures
-from benchmarks.soak.client import Client, Gate, World
+from benchmarks.soak.client import Gate, Worker, World
 from benchmarks.soak.gallery import Photos, build_tiny, has_mark, read_rows
 from benchmarks.soak.journal import Journal, Violation
 from benchmarks.soak.load import Operator, Searcher, Writer
@@ -133,8 +133,8 @@ class _Run:
         finally:
             self.world.gate.close(over=True)
             self.world.service.kill()
-            for client in [*clients, self._checker]:
-                client.close()
+            for each in [*clients, self._checker]:
+                each.close()
 
     def describe(self) -> dict[str, Any]:
         """Everything but what the clients counted."""
@@ -163,8 +163,8 @@ class _Run:
             "disk_mb": self.disk_mb,
         }
 
-    def _make_clients(self) -> list[Client]:
-        kinds: list[type[Client]] = [Writer] * WRITERS + [Searcher] * SEARCHERS
+    def _make_clients(self) -> list[Worker]:
+        kinds: list[type[Worker]] = [Writer] * WRITERS + [Searcher] * SEARCHERS
         seeds = (1000 * self.plan.seed + number for number in range(1, 100))
         clients = [kind(self.world, next(seeds)) for kind in kinds]
         return [*clients, Operator(self.world, next(seeds))]

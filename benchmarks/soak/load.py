@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.soak.client import Client, K, World, to_path
+from benchmarks.soak.client import K, Worker, World, to_path
 from benchmarks.soak.gallery import MARK
 from benchmarks.soak.journal import Change, State, Value
 from indexer.update import remove
@@ -16,7 +16,7 @@ from model.errors import GalleryBusyError
 MOST_AT_ONCE = 8
 
 
-class Writer(Client):
+class Writer(Worker):
     """Adds, replaces and removes; afterwards looks at what it did."""
 
     def __init__(self, world: World, seed: int) -> None:
@@ -120,7 +120,7 @@ class Writer(Client):
         return Value(digest, f"product {mark}", mark if self.world.is_marked else None)
 
 
-class Searcher(Client):
+class Searcher(Worker):
     """Searches in every way there is, and pages on."""
 
     def __init__(self, world: World, seed: int) -> None:
@@ -182,7 +182,7 @@ class Searcher(Client):
         return self.rng.sample(there, min(20, len(there)))
 
 
-class Operator(Client):
+class Operator(Worker):
     """Reloads; and removes an item from another process, as the command line does."""
 
     def __init__(self, world: World, seed: int) -> None:
