@@ -37,6 +37,7 @@ from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
 from model.images import MAX_PIXELS, Box, crop_image, decode_image, decode_reduced
 from model.preprocessing import needed_side
+from model.runtime.names import RuntimeName
 
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
@@ -111,6 +112,11 @@ class SearchEngine:
     def fingerprint(self) -> str:
         """Of the checkpoint: photos encoded with another one cannot be searched with."""
         return self._encoder.fingerprint
+
+    @property
+    def runtime(self) -> RuntimeName:
+        """How the backbone is computed; never `auto`."""
+        return self._encoder.runtime
 
     def check(self, request: SearchRequest) -> None:
         """Refuse what cannot be answered, before anything is decoded; see `search`."""
