@@ -249,6 +249,7 @@ class SearchEngine:
         timer: Timer,
         without: str | None = None,
     ) -> SearchResult:
+        timer.begin_answer()
         with timer.stage("recall"):
             selection = self._selector.select(request, without)
             weights, overall = request.attributes, request.overall or 0.0
