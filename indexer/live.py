@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from indexer.attributes import has_changed, read_attributes
-from indexer.background import Repeating, TaskLog
+from indexer.background import Repeating, TaskLog, run_politely
 from indexer.checkpoint import EncoderSource
 from indexer.history import History
 from indexer.incoming import (
@@ -274,7 +274,8 @@ class LiveGallery:
 
     def _renew_index(self) -> None:
         before = self.current()
-        index = build_index(before, self._options)
+        # The one long part, and no lock of the writers is held; what follows keeps them waiting.
+        index = run_politely(lambda: build_index(before, self._options))
         with self._mutex:
             self._catch_up()
             if self.current().generation is before.generation:
@@ -297,7 +298,7 @@ class LiveGallery:
         options = self._options
         self._threads = [
             Repeating("gallery watch", options.watch_s, self._watch),
-            Repeating("gallery maintenance", options.maintain_s, self._maintain, niceness=5),
+            Repeating("gallery maintenance", options.maintain_s, self._maintain),
         ]
 
     def _watch(self) -> None:
