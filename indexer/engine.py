@@ -75,6 +75,7 @@ class SearchEngine:
             ParameterError: an unknown column or attribute, a filter that cannot be read, a
                 box that holds too few pixels, or a least confidence without a calibration.
             GalleryEmptyError: nothing to search in.
+            AttributePendingError: the first use of an attribute goes on after the deadline.
         """
         photos = [QueryPhoto(image)] if isinstance(image, bytes) else image
         _require_photos(photos)
@@ -254,7 +255,7 @@ class SearchEngine:
             selection = self._selector.select(request, without)
             weights, overall = request.attributes, request.overall or 0.0
             attributes = (
-                AttributeQuery(self._gallery, photos, weights, overall, selection)
+                AttributeQuery(self._gallery, photos, weights, overall, selection, request.deadline)
                 if weights
                 else None
             )

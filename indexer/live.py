@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.attribute_warmup import WarmUp
 from indexer.attributes import has_changed, read_attributes
 from indexer.background import Repeating, TaskLog, run_politely
 from indexer.checkpoint import EncoderSource
@@ -58,6 +59,7 @@ class LiveGallery:
         self._last_reload: datetime | None = None
         self._last_maintenance: datetime | None = None
         self._tasks = TaskLog("reload", "maintenance")
+        self._warming = WarmUp()
         self._opened = open_newest(root, plan, self._options)
         self._history.publish(self._opened.snapshot)
         self._threads: list[Repeating] = []
@@ -298,12 +300,16 @@ class LiveGallery:
         options = self._options
         self._threads = [
             Repeating("gallery watch", options.watch_s, self._watch),
+            Repeating("attribute warm-up", options.watch_s, self._warm_up),
             Repeating("gallery maintenance", options.maintain_s, self._maintain),
         ]
 
     def _watch(self) -> None:
         self._history.prune()
         self._tasks.run("reload", self.reload)
+
+    def _warm_up(self) -> None:
+        self._warming.run(self.current())
 
     def _maintain(self) -> None:
         self._tasks.run("maintenance", self.maintain)
