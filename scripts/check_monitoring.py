@@ -4,7 +4,7 @@
 
 Starts `prometheus` with the configuration and the alerts of deploy/prometheus, which only get
 another target and a shorter interval, and asks it each query of the Grafana dashboard. Exit 1 where
-the target is down, or an alert is not loaded or cannot be evaluated; a query that fails ends it too.
+the target is down, or an alert is not loaded or cannot be evaluated, or a query fails.
 Queries without data are listed: what they count may not have happened yet.
 """
 
