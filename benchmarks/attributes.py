@@ -64,7 +64,7 @@ class Items:
         parts = (part if part is None else part[rows % DISTINCT] for part in self._block)
         return TokenBlock(*parts)  # type: ignore[arg-type]
 
-    def embed_items(self, name: str) -> Embeddings:
+    def embed_items(self, name: str, until: float | None = None) -> Embeddings:
         return self.cache.read(name, self.attributes.find(name), self.version, self)
 
     def change(self) -> None:

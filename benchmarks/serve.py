@@ -39,6 +39,7 @@ from benchmarks.serving.phases import (
 )
 from benchmarks.serving.processes import start_generator, start_service, start_trivial
 from model.errors import ParameterError
+from model.runtime.names import HELP, RuntimeName, check_runtime
 from service.searches import choose_policy
 from service.settings import Settings
 
@@ -59,6 +60,7 @@ def serve(
     seconds: Annotated[float, Option(help="Load in each phase; time grows with it.")] = 8.0,
     rounds: Annotated[int, Option(help="How often both sides alternate.", min=1)] = 2,
     photos: Annotated[int, Option(help="Query photos to use.", min=5)] = 30,
+    runtime: Annotated[str, Option(help=f"{HELP} Both sides have the same.")] = "auto",
     note: Annotated[str, Option(help="What else ran on the machine, for the JSON.")] = "",
     out: Annotated[Path | None, Option(help="Also write JSON to this file.")] = None,
 ) -> None:
@@ -72,14 +74,19 @@ def serve(
         index, labelled = draw_gallery(DRAWN)
     asked = [photo for photo, _ in read_queries(labelled)][:photos]
     started = datetime.now(UTC)
-    phases = measure(index, asked, seconds, rounds)
+    used, phases = measure(index, asked, seconds, rounds, check_runtime(runtime))
     rows = [row for phase in phases.values() for row in phase.rows]
     _print(rows)
     if out is not None:
         found = {
             "date": started.isoformat(timespec="minutes"),
             "machine": describe_machine(note),
-            "settings": {"seconds": seconds, "rounds": rounds, "photos": len(asked)},
+            "settings": {
+                "seconds": seconds,
+                "rounds": rounds,
+                "photos": len(asked),
+                "runtime of both sides": used,
+            },
             "rows": [asdict(row) for row in rows],
             "figures": {name: phase.figures for name, phase in phases.items()},
         }
@@ -89,8 +96,13 @@ def serve(
         raise Exit(1)
 
 
-def measure(index: Path, photos: list[Path], seconds: float, rounds: int) -> dict[str, Phase]:
-    """Run every phase against a copy of the index, which it changes."""
+def measure(
+    index: Path, photos: list[Path], seconds: float, rounds: int, runtime: RuntimeName
+) -> tuple[RuntimeName, dict[str, Phase]]:
+    """Run every phase against a copy of the index, which it changes.
+
+    Returns the runtime of both sides, which is never `auto`, and the phases by name.
+    """
     settings = {"SELVEDGE_MAX_QUERIES": str(MAX_QUERIES), "SELVEDGE_DEVICE": "cpu"}
     settings |= {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     workers = choose_policy(Settings(index_dir=index), "cpu").workers
@@ -101,11 +113,14 @@ def measure(index: Path, photos: list[Path], seconds: float, rounds: int) -> dic
         fresh.mkdir()
         for photo in photos[:NEW_BUILD]:
             shutil.copy(photo, fresh)
+        engine = stack.enter_context(InProcess(copy, photos, runtime))
+        # The one that was chosen here: a measurement of its own could choose another one.
+        settings["SELVEDGE_RUNTIME"] = engine.runtime
         service = stack.enter_context(start_service(copy, folder / "service.log", settings))
         bench = Bench(
             service=service,
             generator=stack.enter_context(start_generator()),
-            engine=stack.enter_context(InProcess(copy, photos)),
+            engine=engine,
             searches=service.stream(photos),
             trivial=stack.enter_context(start_trivial()),
             photos=len(photos),
@@ -113,7 +128,7 @@ def measure(index: Path, photos: list[Path], seconds: float, rounds: int) -> dic
             seconds=seconds,
             rounds=rounds,
         )
-        return dict(_run(bench, copy, fresh))
+        return engine.runtime, dict(_run(bench, copy, fresh))
 
 
 def _run(bench: Bench, index: Path, fresh: Path) -> Iterator[tuple[str, Phase]]:

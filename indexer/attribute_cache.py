@@ -8,7 +8,9 @@ asked for.
 """
 
 import threading
+import time
 from collections import OrderedDict, deque
+from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from indexer.codec import unpack_geometry, unpack_tokens
 from indexer.protocols import TokenBlock
 from model.attributes.heads import AttributeHeads
+from model.errors import AttributePendingError
 
 DEFAULT_BUDGET_MB = 256
 # Items read at once: a read from the disk costs milliseconds, whatever its size.
@@ -26,6 +29,8 @@ UNPACK_CHUNK = 64
 # Past changes that are remembered: 8 MB of row ids, in so many commits.
 _MOST_CHANGES = 1_000_000
 _MOST_COMMITS = 10_000
+# So long is waited also past a deadline: after a write only little is computed.
+LEAST_WAIT_S = 0.1
 
 
 class Embeddings(NamedTuple):
@@ -55,7 +60,16 @@ class _Entry(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        return self.found.rows.nbytes + self.found.vectors.nbytes
+        return count_bytes(*self.found.vectors.shape)
+
+
+def count_bytes(items: int, width: int) -> int:
+    """Bytes of one attribute's embeddings.
+
+    >>> count_bytes(1000, 12)
+    32000
+    """
+    return items * (8 + 2 * width)
 
 
 class EmbeddingCache:
@@ -72,13 +86,14 @@ class EmbeddingCache:
             budget_mb: what is kept at most; the attributes used longest ago are dropped
                 first. One that alone is larger is computed anew for each search.
         """
-        self._budget = budget_mb * 1_000_000
+        self.budget_bytes = budget_mb * 1_000_000
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._changes: deque[tuple[int, NDArray[np.int64]]] = deque()
         self._num_changes = 0
         self._forgotten = 0
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
+        self._begun: dict[tuple[str, int, int], Future[Embeddings]] = {}
 
     @property
     def num_bytes(self) -> int:
@@ -101,7 +116,14 @@ class EmbeddingCache:
                 self._forgotten, gone = self._changes.popleft()
                 self._num_changes -= len(gone)
 
-    def read(self, name: str, heads: AttributeHeads, version: int, state: State) -> Embeddings:
+    def read(
+        self,
+        name: str,
+        heads: AttributeHeads,
+        version: int,
+        state: State,
+        until: float | None = None,
+    ) -> Embeddings:
         """Embed all items of a state; waits where another thread is at the same attribute.
 
         Args:
@@ -109,12 +131,52 @@ class EmbeddingCache:
             heads: that read it.
             version: of the state, as in `note_change`.
             state: the items.
+            until: how long to wait, on the clock of `time.monotonic`; it goes on afterwards.
+
+        Raises:
+            AttributePendingError: it is not done by then.
         """
         with self._lock:
             found = self._find(name, heads, version)
-            busy = self._busy.setdefault(name, threading.Lock())
         if found is not None:
             return found
+        if until is None:
+            return self._compute(name, heads, version, state)
+        begun = self._begin(name, heads, version, state)
+        try:
+            return begun.result(max(until - time.monotonic(), LEAST_WAIT_S))
+        except TimeoutError:
+            raise AttributePendingError(
+                f"attribute {name!r} is being prepared for this gallery, as it is on its first "
+                "use, and was not ready before the deadline; search again in a few seconds, or "
+                "without it"
+            ) from None
+
+    def _begin(
+        self, name: str, heads: AttributeHeads, version: int, state: State
+    ) -> "Future[Embeddings]":
+        """Embed in a thread, unless one is at it."""
+        key = name, version, id(heads)
+
+        def work(future: "Future[Embeddings]") -> None:
+            try:
+                future.set_result(self._compute(name, heads, version, state))
+            except BaseException as error:
+                future.set_exception(error)
+            finally:
+                with self._lock:
+                    del self._begun[key]
+
+        with self._lock:
+            future = self._begun.get(key)
+            if future is None:
+                future = self._begun[key] = Future()
+                threading.Thread(target=work, args=(future,), name=name, daemon=True).start()
+        return future
+
+    def _compute(self, name: str, heads: AttributeHeads, version: int, state: State) -> Embeddings:
+        with self._lock:
+            busy = self._busy.setdefault(name, threading.Lock())
         with busy:
             with self._lock:
                 found = self._find(name, heads, version)
@@ -152,7 +214,7 @@ class EmbeddingCache:
             self._entries[name] = entry
         self._entries.move_to_end(name)
         total = sum(each.num_bytes for each in self._entries.values())
-        while total > self._budget:
+        while total > self.budget_bytes:
             total -= self._entries.popitem(last=False)[1].num_bytes
 
 

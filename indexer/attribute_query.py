@@ -33,6 +33,7 @@ class AttributeQuery:
         weights: Mapping[str, float],
         overall: float,
         selection: Selection | None,
+        until: float | None = None,
     ) -> None:
         """Compare; the first use of an attribute computes what it sees of all items.
 
@@ -42,6 +43,10 @@ class AttributeQuery:
             weights: by attribute.
             overall: weight of the fused score.
             selection: the rows to compare, or not to; None for all.
+            until: how long to wait for a first use, on the clock of `time.monotonic`.
+
+        Raises:
+            AttributePendingError: the first use of an attribute takes longer.
         """
         self.overall = overall
         self._weights = np.array(list(weights.values()), np.float32)
@@ -49,7 +54,7 @@ class AttributeQuery:
         rows = np.empty(0, np.int64)
         for name in weights:
             query = embed_query(gallery.attributes.find(name), name, photos)
-            found = gallery.embed_items(name)
+            found = gallery.embed_items(name, until)
             rows, places = _select(found.rows, selection)
             scores.append(_compare(found.vectors, places, query))
         self._rows = rows

@@ -4,26 +4,25 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from indexer.results import TaskStats
 from model.errors import SelvedgeError
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
 class Repeating:
-    """Calls `work` every `interval_s` seconds, and at once after `wake`.
+    """Calls `work` every `interval_s` seconds, and at once after `wake`."""
 
-    `niceness`, 0 to 19, lets other threads go first where processor time is short.
-    """
-
-    def __init__(
-        self, name: str, interval_s: float, work: Callable[[], object], niceness: int = 0
-    ) -> None:
-        self._interval_s, self._work, self._niceness = interval_s, work, niceness
+    def __init__(self, name: str, interval_s: float, work: Callable[[], object]) -> None:
+        self._interval_s, self._work = interval_s, work
         self._woken = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -40,11 +39,6 @@ class Repeating:
         self._thread.join()
 
     def _run(self) -> None:
-        # Linux has a priority for each thread, which FAISS's own threads inherit.
-        with suppress(OSError):
-            thread = threading.get_native_id()
-            before = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, before + self._niceness)
         while True:
             self._woken.wait(self._interval_s)
             self._woken.clear()
@@ -54,6 +48,28 @@ class Repeating:
                 self._work()
             except Exception:
                 logger.exception("%s failed; it is tried again", self._thread.name)
+
+
+def run_politely(work: Callable[[], T], niceness: int = 5) -> T:
+    """Run long work in a thread that lets others go first where processor time is short.
+
+    Not for work that holds a lock: who needs the lock would wait for all who go first. A thread
+    of its own, because only root may raise a priority again.
+
+    Args:
+        work: what to run; its result or exception is that of the call.
+        niceness: 0 to 19, added to that of this thread.
+    """
+
+    def lower() -> None:
+        # Linux has a priority for each thread, which FAISS's own threads inherit.
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            before = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, before + niceness)
+
+    with ThreadPoolExecutor(1, "polite", initializer=lower) as pool:
+        return pool.submit(work).result()
 
 
 class TaskLog:

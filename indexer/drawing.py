@@ -1,12 +1,12 @@
 """A picture of an explanation: both photos side by side, matched regions in one colour."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.results import Ellipse, RegionPair
+from indexer.results import AttributeRegions, Ellipse, RegionPair
 from model.images import MAX_PIXELS, decode_image
 
 HEIGHT = 480
@@ -18,6 +18,9 @@ COLOURS = (
     "#56b4e9", "#7f3c8d", "#8c564b", "#4d4d4d", "#b3b300",
 )  # fmt: skip
 _STEPS = 72
+# Regions of an attribute that are shown, as on the page, and how much they cover, of 255.
+_GAZES = 2
+_TINT = 110
 Point = tuple[float, float]
 
 
@@ -25,12 +28,16 @@ def draw_explanation(
     query_photo: bytes,
     item_photo: bytes,
     pairs: Sequence[RegionPair],
+    attributes: Mapping[str, AttributeRegions] | None = None,
     *,
+    photo: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Draw pairs of one query photo and one item as a PNG, 480 pixels high.
 
-    Each pair has a number, its place in `pairs`, a colour, and a line between its regions.
+    Each pair has a number, its place in `pairs`, a colour, and a line between its regions. The
+    two regions that each attribute looks at most are tinted in a colour of its own, on both
+    sides, with its name; `photo` says which of the query's photos this is.
 
     Raises:
         ImageError: one of the photos is not usable.
@@ -39,15 +46,19 @@ def draw_explanation(
     left, right = photos
     canvas = Image.new("RGB", (left.width + GAP + right.width, HEIGHT), "white")
     origins = ((0, 0), (left.width + GAP, 0))
-    for photo, origin in zip(photos, origins, strict=True):
-        canvas.paste(photo, origin)
+    for picture, origin in zip(photos, origins, strict=True):
+        canvas.paste(picture, origin)
     draw = ImageDraw.Draw(canvas)
+    for number, (name, regions) in enumerate((attributes or {}).items(), start=len(pairs)):
+        mine = [region for region in regions.query if region.photo == photo]
+        for seen, picture, (x, _) in zip((mine, regions.item), photos, origins, strict=True):
+            _draw_gaze(canvas, [each.ellipse for each in seen[:_GAZES]], picture, x, number, name)
     ends = _place_numbers(pairs, photos, origins)
     for number, line in enumerate(ends):
         draw.line(line, fill=_colour(number), width=2)
     for number, pair in enumerate(pairs):
-        for ellipse, photo, (x, _) in zip((pair.query, pair.item), photos, origins, strict=True):
-            _draw_ellipse(canvas, ellipse, photo, x, _colour(number))
+        for ellipse, picture, (x, _) in zip((pair.query, pair.item), photos, origins, strict=True):
+            _draw_ellipse(canvas, ellipse, picture, x, _colour(number))
     for number, line in enumerate(ends):
         for point in line:
             _draw_number(draw, point, number)
@@ -88,6 +99,33 @@ def _draw_ellipse(
     # A white rim keeps the line visible on a garment of its colour.
     draw.line(ring, fill="white", width=5, joint="curve")
     draw.line(ring, fill=colour, width=3, joint="curve")
+    canvas.paste(part, (left, 0))
+
+
+def _draw_gaze(
+    canvas: Image.Image,
+    ellipses: Sequence[Ellipse],
+    photo: Image.Image,
+    left: int,
+    number: int,
+    name: str,
+) -> None:
+    """Tint what an attribute looks at, largest share first, and name it there."""
+    if not ellipses:
+        return
+    part = canvas.crop((left, 0, left + photo.width, HEIGHT))
+    mask = Image.new("L", part.size)
+    for ellipse in ellipses:
+        points = [(x * photo.width, y * HEIGHT) for x, y in outline(ellipse)]
+        ImageDraw.Draw(mask).polygon(points, fill=_TINT)
+    part.paste(Image.new("RGB", part.size, _colour(number)), mask=mask)
+    draw, font = ImageDraw.Draw(part), ImageFont.load_default(13)
+    _, _, wide, high = draw.textbbox((0, 0), name, font=font)
+    wide, high = wide + 8, high + 6
+    x = max(0.0, min(ellipses[0].x * photo.width - wide / 2, photo.width - wide))
+    y = max(0.0, min(ellipses[0].y * HEIGHT - high / 2, HEIGHT - high))
+    draw.rectangle((x, y, x + wide, y + high), fill=_colour(number))
+    draw.text((x + 4, y + 2), name, fill="white", font=font)
     canvas.paste(part, (left, 0))
 
 

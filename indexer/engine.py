@@ -37,6 +37,7 @@ from model.encoder import Encoded, Encoder
 from model.errors import GalleryEmptyError, ParameterError
 from model.images import MAX_PIXELS, Box, crop_image, decode_image, decode_reduced
 from model.preprocessing import needed_side
+from model.runtime.names import RuntimeName
 
 # Photos that go through the network together in a batch search.
 ENCODE_BATCH = 16
@@ -74,6 +75,7 @@ class SearchEngine:
             ParameterError: an unknown column or attribute, a filter that cannot be read, a
                 box that holds too few pixels, or a least confidence without a calibration.
             GalleryEmptyError: nothing to search in.
+            AttributePendingError: the first use of an attribute goes on after the deadline.
         """
         photos = [QueryPhoto(image)] if isinstance(image, bytes) else image
         _require_photos(photos)
@@ -111,6 +113,11 @@ class SearchEngine:
     def fingerprint(self) -> str:
         """Of the checkpoint: photos encoded with another one cannot be searched with."""
         return self._encoder.fingerprint
+
+    @property
+    def runtime(self) -> RuntimeName:
+        """How the backbone is computed; never `auto`."""
+        return self._encoder.runtime
 
     def check(self, request: SearchRequest) -> None:
         """Refuse what cannot be answered, before anything is decoded; see `search`."""
@@ -243,11 +250,12 @@ class SearchEngine:
         timer: Timer,
         without: str | None = None,
     ) -> SearchResult:
+        timer.begin_answer()
         with timer.stage("recall"):
             selection = self._selector.select(request, without)
             weights, overall = request.attributes, request.overall or 0.0
             attributes = (
-                AttributeQuery(self._gallery, photos, weights, overall, selection)
+                AttributeQuery(self._gallery, photos, weights, overall, selection, request.deadline)
                 if weights
                 else None
             )

@@ -130,10 +130,13 @@ class EmbeddedGallery:
         """All rows, ascending."""
         return self._rows
 
-    def embed_items(self, name: str) -> Embeddings:
-        """What all items look like to an attribute; ParameterError when it is unknown."""
+    def embed_items(self, name: str, until: float | None = None) -> Embeddings:
+        """What all items look like to an attribute; ParameterError when it is unknown.
+
+        AttributePendingError when it is not there by `until`, on the clock of `time.monotonic`.
+        """
         heads = self.attributes.find(name)
-        return self.embeddings.read(name, heads, self._store.version, self)
+        return self.embeddings.read(name, heads, self._store.version, self, until)
 
     def find_rows(self, sql: str) -> NDArray[np.int64]:
         """Find the rows for which an SQL condition holds, ascending."""

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.attribute_warmup import WarmUp
 from indexer.attributes import has_changed, read_attributes
-from indexer.background import Repeating, TaskLog
+from indexer.background import Repeating, TaskLog, run_politely
 from indexer.checkpoint import EncoderSource
 from indexer.history import History
 from indexer.incoming import (
@@ -58,6 +59,7 @@ class LiveGallery:
         self._last_reload: datetime | None = None
         self._last_maintenance: datetime | None = None
         self._tasks = TaskLog("reload", "maintenance")
+        self._warming = WarmUp()
         self._opened = open_newest(root, plan, self._options)
         self._history.publish(self._opened.snapshot)
         self._threads: list[Repeating] = []
@@ -274,7 +276,8 @@ class LiveGallery:
 
     def _renew_index(self) -> None:
         before = self.current()
-        index = build_index(before, self._options)
+        # The one long part, and no lock of the writers is held; what follows keeps them waiting.
+        index = run_politely(lambda: build_index(before, self._options))
         with self._mutex:
             self._catch_up()
             if self.current().generation is before.generation:
@@ -297,12 +300,16 @@ class LiveGallery:
         options = self._options
         self._threads = [
             Repeating("gallery watch", options.watch_s, self._watch),
-            Repeating("gallery maintenance", options.maintain_s, self._maintain, niceness=5),
+            Repeating("attribute warm-up", options.watch_s, self._warm_up),
+            Repeating("gallery maintenance", options.maintain_s, self._maintain),
         ]
 
     def _watch(self) -> None:
         self._history.prune()
         self._tasks.run("reload", self.reload)
+
+    def _warm_up(self) -> None:
+        self._warming.run(self.current())
 
     def _maintain(self) -> None:
         self._tasks.run("maintenance", self.maintain)

@@ -16,7 +16,8 @@ class LiveOptions:
     Attributes:
         device: `cuda` moves recall to the GPU when FAISS finds one.
         token_budget_mb: tokens are kept in memory while they fit.
-        attribute_budget_mb: what attributes see of the items is kept in memory up to here.
+        attribute_budget_mb: what attributes see of the items is kept in memory up to here; as
+            much of it as fits is computed in the background before anybody asks.
         max_pixels: larger photos are refused.
         exact_limit: larger galleries are searched in cells (IVF).
         keep_s: seconds that a state stays readable after the next one.
@@ -25,7 +26,8 @@ class LiveOptions:
             than this share of the items, but not below `min_delta` and always above `max_delta`.
         max_files: files beyond the full ones before they are merged.
         busy_wait_s: how long a write waits for another process.
-        background: watch and maintain in threads, every `watch_s` and `maintain_s` seconds.
+        background: watch, warm attributes up and maintain in threads, every `watch_s`, `watch_s`
+            and `maintain_s` seconds.
     """
 
     device: str = "cpu"

@@ -98,8 +98,11 @@ class Gallery(Protocol):
     def __len__(self) -> int:
         """Count the items."""
 
-    def embed_items(self, name: str) -> "Embeddings":
-        """What all items look like to an attribute; ParameterError when it is unknown."""
+    def embed_items(self, name: str, until: float | None = None) -> "Embeddings":
+        """What all items look like to an attribute; ParameterError when it is unknown.
+
+        AttributePendingError when it is not there by `until`, on the clock of `time.monotonic`.
+        """
 
     def recall(
         self, vectors: NDArray[np.float32], count: int, selection: Selection | None = None

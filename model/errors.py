@@ -18,6 +18,7 @@
         ├── GalleryMismatchError   it was built with another checkpoint or setting
         ├── GalleryEmptyError      nothing in it to search
         ├── GalleryBusyError       another process is writing to it
+        ├── AttributePendingError  what an attribute needs is still being computed
         └── StorageError           disk full, read-only, or damaged files
 
 Each message is a sentence: what was found, what was expected, what to do. The
@@ -96,6 +97,10 @@ class GalleryEmptyError(GalleryError):
 
 class GalleryBusyError(GalleryError):
     """Another process is writing to the index."""
+
+
+class AttributePendingError(GalleryError):
+    """What an attribute needs to know of the items is still being computed."""
 
 
 class StorageError(GalleryError):

@@ -107,6 +107,7 @@ def _open_gallery(settings: Settings) -> GalleryLike:
     gc.freeze()
     options = LiveOptions(
         token_budget_mb=settings.token_budget_mb,
+        attribute_budget_mb=settings.attribute_budget_mb,
         max_pixels=settings.max_pixels,
         # As long as queries are kept, their pages can be.
         keep_s=settings.query_ttl_s,

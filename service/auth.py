@@ -101,13 +101,9 @@ class GuardedRoute(APIRoute):
                 check_key(request, "write")
             elif require_read in wanted:
                 check_key(request, "read")
-            await self.refuse_early(request)
             return await answer(request)
 
         return answer_guarded
-
-    async def refuse_early(self, request: Request) -> None:
-        """Raise Refused for what can be known before the body is parsed; here: nothing."""
 
 
 def check_key(request: Request, scope: Scope) -> None:

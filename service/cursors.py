@@ -78,12 +78,13 @@ def make_cursor(
     fields = {name: getattr(options, name) for name in PageOptions.model_fields}
     # The size of the blocks that are re-ranked decides the order: later pages keep it.
     page = {"offset": end, "k": min(request.k, MAX_CANDIDATES - end), "candidates": request.block}
-    cursor = Cursor(
+    # Not validated once more, for every search makes one: all of it was checked when it came in.
+    cursor = Cursor.model_construct(
         version=found.gallery.version,
         query_id=query_id,
         box=box,
         item_id=item_id,
-        options=PageOptions(**{**fields, **page}),
+        options=PageOptions.model_construct(**{**fields, **page}),
         is_stage_one=not found.reranked,
     )
     return cursor.write()

@@ -23,10 +23,11 @@ from service.settings import Settings
 # More take milliseconds to print, which is too long for the event loop.
 FEW_HITS = 50
 
+DEADLINE_HEADER = "X-Deadline-Ms"
 DeadlineHeader = Annotated[
     int | None,
     Header(
-        alias="X-Deadline-Ms",
+        alias=DEADLINE_HEADER,
         ge=1,
         le=600_000,
         description="Milliseconds after which the search need not begin any more; then it "

@@ -65,6 +65,12 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
     tree.GalleryBusyError: Fault(
         503, "gallery_busy", "The gallery is being written to; try again in a few seconds."
     ),
+    tree.AttributePendingError: Fault(
+        503,
+        "attribute_pending",
+        "An attribute asked for is being prepared for this gallery, and was not ready before the "
+        "deadline; search again in a few seconds, or without it.",
+    ),
     tree.StorageError: Fault(
         503, "storage_failed", "The gallery's storage failed; see the service's log."
     ),

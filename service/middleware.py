@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import INTERNAL_SENTENCE, Refused, answer_error
@@ -33,6 +33,11 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+_RAW_HEADERS = [
+    (name.lower().encode("latin-1"), value.encode("latin-1"))
+    for name, value in SECURITY_HEADERS.items()
+]
 
 # Names of this machine, for health checks from inside; nobody else's page can carry them.
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -59,15 +64,15 @@ class RequestContext:
         token = current_request_id.set(request_id)
         status = 0
         start = time.perf_counter()
+        own = (b"x-request-id", request_id.encode("ascii"))
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                message = {**message, "headers": [*given, own, *_find_missing(names)]}
             await send(message)
 
         try:
@@ -224,6 +229,11 @@ class UploadLimit:
             "a faster connection.",
             {"Connection": "close"},
         )
+
+
+def _find_missing(names: set[bytes]) -> list[tuple[bytes, bytes]]:
+    """The security headers that an answer does not set by itself."""
+    return [header for header in _RAW_HEADERS if header[0] not in names]
 
 
 def _choose_request_id(headers: Headers) -> str:

@@ -203,7 +203,7 @@ def _prepare(engine: EngineLike, number: int, photo: QueryPhoto, is_batch: bool)
 
 def _add_timings(result: SearchResult, spent: dict[str, float]) -> SearchResult:
     timings = {**result.timings_ms, **spent}
-    total = sum(ms for stage, ms in timings.items() if stage != "total")
+    total = result.timings_ms["total"] + sum(spent.values())
     return replace(result, timings_ms={**timings, "total": total})
 
 

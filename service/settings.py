@@ -55,6 +55,14 @@ class Settings(BaseSettings):
         description="Memory for the gallery's tokens. Above it they are read from disk for every "
         "search: slower, but the process stays small.",
     )
+    attribute_budget_mb: int = Field(
+        default=256,
+        ge=0,
+        description="Memory for what attributes see of the items: 8 bytes and two a number of its "
+        "width (at most 64), for each item and attribute, computed in the background after a "
+        "start. Attributes beyond it are computed when a search asks: slower, each time another "
+        "one does.",
+    )
     max_upload_mb: int = Field(
         default=20,
         ge=1,

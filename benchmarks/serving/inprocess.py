@@ -11,6 +11,7 @@ from typing import NamedTuple
 from indexer.live_engine import open_live
 from indexer.live_types import LiveOptions
 from indexer.requests import SearchRequest
+from model.runtime.names import RuntimeName
 
 
 class Spent(NamedTuple):
@@ -24,8 +25,10 @@ class Spent(NamedTuple):
 class InProcess:
     """An engine over an index folder, and the photos to search with in turn."""
 
-    def __init__(self, index: Path, photos: Sequence[Path]) -> None:
-        self._live = open_live(index, device="cpu", options=LiveOptions(background=False))
+    def __init__(self, index: Path, photos: Sequence[Path], runtime: str = "auto") -> None:
+        """Open the index; `runtime` as in the service's setting of that name."""
+        options = LiveOptions(background=False)
+        self._live = open_live(index, device="cpu", runtime=runtime, options=options)
         self._photos = [photo.read_bytes() for photo in photos]
         self._request = SearchRequest()
 
@@ -39,6 +42,11 @@ class InProcess:
         trace: TracebackType | None,
     ) -> None:
         self._live.close()
+
+    @property
+    def runtime(self) -> RuntimeName:
+        """How the backbone is computed here; never `auto`."""
+        return self._live.engine().runtime
 
     def search_some(self, first: int, total: int) -> Spent:
         """Search with so many photos, one after the other, beginning with number `first`."""

@@ -9,7 +9,7 @@ from indexer.requests import MAX_EXPLAIN, MAX_PHOTOS
 from model.errors import ItemNotFoundError, ParameterError
 from service.auth import GuardedRoute, require_read
 from service.deps import SearchDep, SettingsDep
-from service.options import EXPLAIN_DEFAULT, PageOptions, read_box
+from service.options import EXPLAIN_DEFAULT, MAX_ATTRIBUTES_TEXT, PageOptions, read_box
 from service.queries import to_jpeg
 from service.routes import SEARCH_REFUSALS, describe_errors
 from service.searches import Searches, SearchJob
@@ -72,12 +72,21 @@ async def explain(
             examples=["[0.1, 0.2, 0.9, 0.8]"],
         ),
     ] = None,
+    attributes: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_ATTRIBUTES_TEXT,
+            description="Also tint where these attributes look: a JSON object, as in POST /search.",
+            examples=['{"collar": 1}'],
+        ),
+    ] = None,
 ) -> Response:
     """Draw both photos side by side, each matched region with its number on both."""
     query = run.searches.queries.get(query_id)
     _require_photo(photo, len(query.photos))
     quoted = item_id.replace("'", "''")
-    options = PageOptions(k=1, filter=f"item_id = '{quoted}'", explain=pairs)
+    only = f"item_id = '{quoted}'"
+    options = PageOptions(k=1, filter=only, explain=pairs, attributes=attributes)
     job = SearchJob(options.to_request(1), query=query, box=read_box(box))
     [found] = await run.searches.run(request, job)
     if not found.result.hits:
@@ -92,6 +101,8 @@ async def explain(
             query.photos[photo],
             engine.thumbnail(item_id),
             shown,
+            explanation.attributes if explanation else {},
+            photo=photo,
             max_pixels=settings.max_pixels,
         )
 

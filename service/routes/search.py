@@ -5,32 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response, Security
 
 from service.answers import BatchAnswer, SearchAnswer
-from service.auth import GuardedRoute, require_read
+from service.auth import require_read
 from service.deps import SearchDep
-from service.errors import Refused
+from service.forms import SearchRoute
 from service.options import BatchForm, SearchForm
 from service.routes import SEARCH_REFUSALS, UPLOAD_REFUSALS, describe_errors
-from service.searches import Searches, SearchJob
+from service.searches import SearchJob
 from service.sources import continue_search, read_files, read_job, refuse_form, require_alone
-
-
-class SearchRoute(GuardedRoute):
-    """Refuses a search for which there is no room before its form is parsed.
-
-    Parsing costs more than half of what a refusal costs, and a crowd is refused often.
-    """
-
-    async def refuse_early(self, request: Request) -> None:
-        """Raise Refused with 429 when the queue is full."""
-        searches: Searches = request.app.state.searches
-        try:
-            searches.refuse_if_full()
-        except Refused:
-            # A client that is cut off while it sends never sees its answer.
-            async for _ in request.stream():
-                pass
-            raise
-
 
 router = APIRouter(tags=["search"], route_class=SearchRoute, dependencies=[Security(require_read)])
 

@@ -12,6 +12,7 @@ import { Stage, checkFiles, watchPhotos } from "./photos.js";
 import { Results } from "./results.js";
 import { Explanations, send, sendCursor } from "./search.js";
 import { showBusy, showError, showFound, showInfo, showStatus, showTimings, watchCopying } from "./status.js";
+import { Forget } from "./forget.js";
 import { Teach } from "./teach.js";
 import { allowConfidence, prepareTuning, readTuning, watchTuning, writeTuning } from "./tuning.js";
 import { count, titleOf } from "./words.js";
@@ -39,8 +40,12 @@ const filters = new Filters(searchSoon);
 const detail = new Detail(searchItem);
 const attributes = new Attributes(searchSoon, searchSoon.now);
 const teach = new Teach(async (name) => {
-  attributes.prepare((await request("attributes")).attributes);
+  showAttributes((await request("attributes")).attributes);
   attributes.choose(name);
+});
+const forget = new Forget((name, left) => {
+  showAttributes(left);
+  attributes.drop(name);
 });
 const hover = new Hover(stage, (hit) => state.explanations.of(hit), () => attributes.places);
 const results = new Results({
@@ -53,11 +58,16 @@ const results = new Results({
   mark: (card) => teach.mark(card),
 });
 
+function showAttributes(known) {
+  attributes.prepare(known);
+  forget.prepare(known);
+}
+
 async function start() {
   try {
     const [info, listed] = await Promise.all([request("info"), request("attributes")]);
     state.info = info;
-    attributes.prepare(listed.attributes);
+    showAttributes(listed.attributes);
     teach.allow(info.writable && listed.attributes.length > 0);
   } catch (error) {
     if (error.code !== "not_ready" && error.code !== "unreachable") return showError(error);

@@ -63,6 +63,13 @@ export class Attributes {
     this.onChoose();
   }
 
+  /** Switch one off that the gallery has no more. */
+  drop(name) {
+    if (!this.weights.delete(name)) return;
+    this.#draw();
+    this.onChoose();
+  }
+
   #draw() {
     const unknown = [...this.weights.keys()].filter((name) => !this.known.some((each) => each.name === name));
     this.all = [...this.known, ...unknown.map((name) => ({ name, values: [], quality: null }))];

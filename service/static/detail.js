@@ -4,7 +4,7 @@ import { loadPhoto, thumbnailUrl } from "./api.js";
 import { $, make } from "./dom.js";
 import { clearRegions, colourOf, describeGaze, describePair, drawRegions, listGazes } from "./regions.js";
 import { describeTrust } from "./results.js";
-import { confidenceWord, labelOf, likenessWord, percent, score, titleOf } from "./words.js";
+import { confidenceWord, labelOf, likenessOf, percent, score, titleOf } from "./words.js";
 
 export class Detail {
   /** `onSimilar(hit)`: search with the item that is shown. */
@@ -96,7 +96,7 @@ function summarise(pairs, token) {
 function fillFacts(list, hit) {
   const { global: whole, token, fused, attributes, combined } = hit.scores;
   const trust = hit.confidence === null ? confidenceWord(null) : describeTrust(hit).text;
-  const likeness = Object.entries(attributes).map(([name, value]) => [`same ${labelOf(name).toLowerCase()}`, `${likenessWord(value)} (${score(value)})`]);
+  const likeness = Object.entries(attributes).map(([name, value]) => [`same ${labelOf(name).toLowerCase()}`, likenessOf(value)]);
   const facts = {
     ...Object.fromEntries(likeness),
     ...(combined === null ? { "same product": trust, score: score(fused) } : { score: score(combined), overall: score(fused) }),

@@ -1,7 +1,7 @@
 // Matched regions: numbered ellipses over a photo, in the same colour on both sides.
 
 import { makeSvg } from "./dom.js";
-import { labelOf, likenessWord, percent, placeOf } from "./words.js";
+import { labelOf, likenessOf, percent, placeOf } from "./words.js";
 
 const COLOURS = ["#c2410c", "#1864ab", "#2b8a3e", "#c2255c", "#6741d9", "#0b7285", "#a16207", "#495057", "#9c36b5", "#364fc7"];
 const BADGE_PX = 9;
@@ -104,7 +104,7 @@ export function describePair(pair, tokenScore, photos) {
 /** Where an attribute looks, in words. */
 export function describeGaze(name, { query, item }, likeness) {
   const places = (regions) => [...new Set(regions.slice(0, SHOWN_GAZES).map(placeOf))].join(" and ") || "nowhere";
-  return `${labelOf(name)}, ${likenessWord(likeness)}: it looks at ${places(query)} of your photo and at ${places(item)} of the item`;
+  return `${labelOf(name)}, likeness ${likenessOf(likeness)}: it looks at ${places(query)} of your photo and at ${places(item)} of the item`;
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

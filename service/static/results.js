@@ -3,7 +3,7 @@
 import { loadPhoto, thumbnailUrl } from "./api.js";
 import { $, make } from "./dom.js";
 import { colourOf } from "./regions.js";
-import { confidenceWord, labelOf, likenessWord, percent, priceOf, score, titleOf } from "./words.js";
+import { confidenceWord, labelOf, likenessOf, percent, priceOf, score, titleOf } from "./words.js";
 
 export class Results {
   /** on: {point(card), leave(), open(hit), similar(hit), places(), place(card), mark(card)}. */
@@ -78,7 +78,7 @@ function fill(card, hit, places) {
   const trust = describeTrust(hit);
   part(".trust").textContent = trust.text;
   part(".trust").dataset.word = trust.word;
-  const likeness = Object.entries(hit.scores.attributes).map(([name, value]) => ({ name, text: `${labelOf(name)}: ${likenessWord(value)}`, word: likenessWord(value) }));
+  const likeness = Object.entries(hit.scores.attributes).map(([name, value]) => ({ name, text: `${labelOf(name)}: ${likenessOf(value)}` }));
   part(".likeness").replaceChildren(...likeness.map((each) => makeLikeness(each, places)));
   const words = [trust.text, ...likeness.map(({ text }) => text.toLowerCase())].join(", ");
   const name = `Rank ${hit.rank}: ${title}, ${words}. Show the matched regions`;
@@ -86,12 +86,10 @@ function fill(card, hit, places) {
   part(".similar").setAttribute("aria-label", `Search with this item: ${title}`);
 }
 
-function makeLikeness({ name, text, word }, places) {
+function makeLikeness({ name, text }, places) {
   const dot = make("i", { "aria-hidden": "true" });
   dot.style.background = colourOf(places.get(name) ?? 0);
-  const entry = make("li", {}, dot, text);
-  entry.dataset.word = word;
-  return entry;
+  return make("li", {}, dot, text);
 }
 
 /** A probability in words, or the score where there is none. */

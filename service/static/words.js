@@ -31,15 +31,11 @@ export function confidenceWord(confidence) {
   return CONFIDENCE_WORDS.find(([least]) => confidence >= least)[1];
 }
 
-// Garments with different values of an attribute seldom reach the second, and hardly the first.
-const LIKENESS_WORDS = [
-  [0.6, "very alike"],
-  [0.25, "alike"],
-  [-Infinity, "different"],
-];
-
-/** The word for a likeness, -1 to 1, in one attribute: a cosine, and no probability. */
-export const likenessWord = (likeness) => LIKENESS_WORDS.find(([least]) => (likeness ?? -1) >= least)[1];
+/**
+ * A likeness in one attribute, -1 to 1, as its number: how high it is where the values are the same
+ * differs from attribute to attribute and from checkpoint to checkpoint, so that no word fits all.
+ */
+export const likenessOf = (likeness) => (likeness === null ? "not known" : likeness.toFixed(2));
 
 /** The word for an attribute's mean average precision, 0 to 1; null was not measured. */
 export function qualityWord(quality) {

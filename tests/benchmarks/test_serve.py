@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from benchmarks.serve import describe_machine, serve
+from benchmarks.serve import describe_machine, measure, serve
 from benchmarks.serving.disturbances import disturb
 from benchmarks.serving.generator import Stream, run_load
 from benchmarks.serving.inprocess import Spent
@@ -254,6 +255,22 @@ def test_what_fails_beside_the_searches_fails_the_run() -> None:
 def test_an_index_without_queries_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="belong together"):
         serve(index=tmp_path, labelled=None)
+
+
+def test_the_service_computes_as_the_engine_beside_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(index: Path, log: Path, settings: dict[str, str]) -> Any:
+        raise DataError(settings["SELVEDGE_RUNTIME"])
+
+    opened = MagicMock()
+    opened.return_value.__enter__.return_value.runtime = "half"
+    monkeypatch.setattr("benchmarks.serve.InProcess", opened)
+    monkeypatch.setattr("benchmarks.serve.start_service", start)
+    (tmp_path / "index").mkdir()
+    with pytest.raises(DataError, match="half"):
+        measure(tmp_path / "index", [], 1.0, 1, "auto")
+    assert opened.call_args.args[2] == "auto"
 
 
 @needs_proc

@@ -1,19 +1,24 @@
 """Attributes of a living gallery: what changes shows at once, what is learned lasts."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.attribute_cache import count_bytes
 from indexer.attribute_files import add_learned
+from indexer.attribute_warmup import WarmUp
 from indexer.checkpoint import GivenEncoder
+from indexer.gallery import EmbeddedGallery
 from indexer.live_engine import LiveEngine
 from indexer.live_types import LiveOptions
 from indexer.requests import SearchRequest
 from model.attributes.heads import save_heads
 from model.errors import (
+    AttributePendingError,
     CheckpointError,
     GalleryBusyError,
     GalleryMismatchError,
@@ -88,6 +93,55 @@ def test_only_what_changed_is_embedded_again(live: LiveEngine, monkeypatch: Any)
     # One image a query; then nine items, two, none, none, one.
     assert seen == [1, 9, 1, 2, 1, 1, 1, 1]
     assert live.stats().bytes_resident > live._gallery._history.num_bytes()
+
+
+def test_a_first_use_goes_on_after_the_deadline_and_says_so(
+    live: LiveEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads, may_end = type(live.engine()._gallery.attributes.find("top")), threading.Event()
+    embed, seen = heads.embed, list[int]()
+
+    def embed_slowly(self: Any, name: str, tokens: Any, *rest: Any) -> Any:
+        if len(tokens) > 1:
+            seen.append(len(tokens))
+            assert may_end.wait(60)
+        return embed(self, name, tokens, *rest)
+
+    monkeypatch.setattr(heads, "embed", embed_slowly)
+    hurried = SearchRequest(k=3, attributes={"top": 1.0}, deadline=time.monotonic())
+    for _ in range(2):
+        with pytest.raises(AttributePendingError, match="'top' is being prepared"):
+            live.engine().search(draw_garment("rw"), hurried)
+    may_end.set()
+    assert tops(live, "rw", 3) == {"rr", "rg", "rb"}
+    result = live.engine().search(draw_garment("rw"), hurried)
+    assert {hit.item.item_id for hit in result.hits} == {"rr", "rg", "rb"}
+    assert not result.reranked
+    assert seen == [9]
+
+
+@pytest.mark.parametrize("names", [("top", "bottom"), ("top",), ()])
+def test_what_fits_the_budget_is_embedded_before_anybody_asks(
+    live: LiveEngine, names: tuple[str, ...]
+) -> None:
+    gallery = live.engine()._gallery
+    assert isinstance(gallery, EmbeddedGallery)
+    each = count_bytes(9, gallery.attributes.find("top").width("top"))
+    gallery.embeddings.budget_bytes = len(names) * each + 1
+    warming = WarmUp()
+    warming.run(gallery)
+    assert gallery.embeddings.names == names
+    gallery.embeddings._entries.clear()
+    warming.run(gallery)
+    assert gallery.embeddings.names == ()
+
+
+def test_attributes_are_warmed_up_by_an_open_gallery(index: Path) -> None:
+    with open_live(index, background=True, watch_s=0.01) as live:
+        until = time.monotonic() + 60
+        while len(live._gallery.current().embeddings.names) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert live._gallery.current().embeddings.names == ("top", "bottom")
 
 
 def test_an_earlier_version_keeps_its_items(live: LiveEngine) -> None:

@@ -179,7 +179,8 @@ def test_timings_name_every_stage_and_their_sum(engine: SearchEngine, photo: byt
     timings = engine.search(photo).timings_ms
     assert list(timings) == ["decode", "encode", "recall", "fetch", "align", "total"]
     stages = sum(spent for stage, spent in timings.items() if stage != "total")
-    assert timings["total"] == pytest.approx(stages, abs=0.01)
+    # The total also has what lies between the stages.
+    assert timings["total"] >= stages - 0.01
     assert min(timings.values()) > 0
 
 

@@ -13,7 +13,7 @@ from indexer.drawing import GAP, HEIGHT, draw_explanation, outline
 from indexer.engine import SearchEngine, open_engine
 from indexer.explain import to_ellipse
 from indexer.requests import QueryPhoto, SearchRequest
-from indexer.results import Ellipse, RegionPair
+from indexer.results import AttributeRegions, Ellipse, Region, RegionPair
 from model.checkpoint import load_checkpoint, save_checkpoint
 from tests.indexer.test_engine import tiny  # noqa: F401
 
@@ -136,3 +136,27 @@ def test_the_picture_shows_both_photos_and_each_pair_in_its_colour() -> None:
     assert {(0x20,) * 3, (0xD5, 0x5E, 0), (0, 0x72, 0xB2), (0, 0x9E, 0x73)} <= colours
     # What reaches over a photo's edge is cut off there.
     assert picture.getpixel((HEIGHT // 2 + GAP // 2, HEIGHT - 2)) == (255, 255, 255)
+
+
+def test_a_picture_tints_where_attributes_look_on_this_photo_and_on_the_item() -> None:
+    photos = [draw_plain(), draw_plain()]
+    top, low = Ellipse(0.5, 0.2, 0.2, 0.1, 0.0), Ellipse(0.5, 0.8, 0.2, 0.1, 0.0)
+    regions = AttributeRegions((Region(top, 0.6), Region(low, 0.4, photo=1)), (Region(low, 1.0),))
+    picture = Image.open(io.BytesIO(draw_explanation(*photos, [], {"collar": regions})))
+    grey, right = (0x20,) * 3, HEIGHT + GAP
+
+    def look(x: float, y: float, left: int = 0) -> Any:
+        return picture.getpixel((left + int(x * HEIGHT), int(y * HEIGHT)))
+
+    tinted = look(0.35, 0.2)
+    assert tinted != grey
+    assert (look(0.35, 0.8), look(0.35, 0.2, right)) == (grey, grey)
+    assert look(0.35, 0.8, right) == tinted
+    # Its name, on a plate of the colour.
+    assert look(0.5, 0.2) not in (grey, tinted)
+
+
+def draw_plain() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (100, 100), (0x20,) * 3).save(stream, "PNG")
+    return stream.getvalue()

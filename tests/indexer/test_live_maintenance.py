@@ -8,7 +8,8 @@ from contextlib import suppress
 import lance
 import pytest
 
-from indexer.background import Repeating, TaskLog
+import indexer.live
+from indexer.background import Repeating, TaskLog, run_politely
 from indexer.gallery import EmbeddedGallery
 from indexer.results import TaskStats
 from model.errors import StorageError
@@ -116,20 +117,49 @@ def test_old_versions_are_cleared_when_nobody_reads_them(index):
         assert held.read_thumbnail("n1")
 
 
-def test_work_in_the_background_goes_on_after_a_failure_and_lets_others_go_first():
+def test_work_in_the_background_goes_on_after_a_failure():
     calls: list[int] = []
     done = threading.Event()
 
     def work() -> None:
-        calls.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        calls.append(len(calls))
         if len(calls) == 1:
             raise RuntimeError("once")
         done.set()
 
-    repeating = Repeating("work", 0.01, work, niceness=1)
+    repeating = Repeating("work", 0.01, work)
     assert done.wait(60)
     repeating.stop()
-    assert set(calls) == {min(19, os.getpriority(os.PRIO_PROCESS, 0) + 1)}
+
+
+def test_maintenance_lets_others_go_first_only_while_nobody_waits_for_it(live, monkeypatch):
+    found: dict[str, int] = {}
+
+    def watch(name):
+        work = getattr(indexer.live, name)
+
+        def noting(*args, **kwargs):
+            found[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            return work(*args, **kwargs)
+
+        monkeypatch.setattr(indexer.live, name, noting)
+
+    for name in ("build_index", "swap_index", "merge_files"):
+        watch(name)
+    live.add([item("a", 60)])
+    assert live.maintain(force=True)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    polite = min(19, usual + 5)
+    assert found == {"build_index": polite, "swap_index": usual, "merge_files": usual}
+
+
+def test_polite_work_fails_as_the_work_does():
+    with pytest.raises(StorageError, match="disk full"):
+        run_politely(_fill_disk)
+
+
+def _fill_disk() -> None:
+    raise StorageError("disk full")
 
 
 @pytest.mark.parametrize("error", [StorageError("disk full"), ZeroDivisionError("a bug")])

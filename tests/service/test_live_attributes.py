@@ -69,6 +69,16 @@ def test_the_same_top_is_found_whatever_is_below_it(client: TestClient) -> None:
     assert heights == pytest.approx([0.25] * 4, abs=0.01)
 
 
+def test_a_picture_shows_where_the_attributes_look(client: TestClient) -> None:
+    params = {"query_id": search(client, "rw")["query_id"], "item_id": "rg"}
+    plain = client.get("/explain.png", params=params)
+    tinted = client.get("/explain.png", params={**params, "attributes": TOP})
+    assert (plain.status_code, tinted.status_code) == (200, 200)
+    assert plain.content != tinted.content
+    unknown = client.get("/explain.png", params={**params, "attributes": '{"hem": 1}'})
+    assert "known are: top, bottom" in sentence(unknown, 422)
+
+
 def test_pages_and_queries_keep_to_the_attribute(client: TestClient) -> None:
     whole = ids(search(client, "rw", attributes=TOP))
     page = search(client, "rw", attributes=TOP, k=3)

@@ -69,6 +69,33 @@ def test_marked_hits_teach_an_attribute_that_orders_at_once(
     assert teaching.count("#teach:not([hidden]), .mark:not([hidden])") == 0
 
 
+def test_what_was_taught_is_forgotten_after_a_question_by_keyboard(
+    teaching: Browser, shop: PageEngine
+) -> None:
+    shop.add_attribute("pocket", dict(zip(shop.colours, ("flap", "flap", "patch"), strict=False)))
+    teaching.run(f"sessionStorage.setItem('selvedge-key', '{KEY}'); location.reload()")
+    teaching.click(".chip[data-name=pocket]")
+    teaching.find(".chip[data-name=pocket][aria-pressed=true]")
+    teaching.click("#teach-start")
+    forget = "#taught-names li[data-name=pocket] button"
+    assert teaching.name_controls(forget) == ["Forget pocket"]
+    for choice, left in ((), 1), (("\ue004",), 0):  # Tab goes on to the second choice.
+        teaching.find(forget)
+        teaching.run(f"document.querySelector('{forget}').focus()")
+        teaching.press("\ue007")
+        teaching.find("#forget-dialog[open]")
+        for key in (*choice, "\ue007"):
+            teaching.press(key)
+        teaching.wait("return !document.querySelector('#forget-dialog').open")
+        teaching.wait(
+            f"return document.querySelectorAll('.chip[data-name=pocket]').length === {left}"
+        )
+    assert "pocket" not in [each.name for each in shop.known]
+    assert teaching.count("#taught:not([hidden]), .weight[data-name=pocket]") == 0
+    teaching.wait("return document.activeElement.id === 'teach-name'")
+    assert teaching.severe_logs() == []
+
+
 def test_a_mark_is_taken_away_by_a_second_tap(teaching: Browser) -> None:
     teaching.click(MARK.format(1))
     assert "Type a value first" in teaching.text("#teach-error")

@@ -64,8 +64,9 @@ def run() -> Run:
 
 
 def test_it_opens_the_gallery_with_the_settings_and_ends_with_0(
-    run: Run, opened: list[dict[str, Any]], tmp_path: Path
+    run: Run, opened: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SELVEDGE_ATTRIBUTE_BUDGET_MB", "5")
     result = run("--index", tmp_path, "--runtime", "half", "--token-budget-mb", 7)
     assert result.exit_code == 0, result.output
     assert opened == [
@@ -74,7 +75,7 @@ def test_it_opens_the_gallery_with_the_settings_and_ends_with_0(
             "device": "auto",
             "runtime": "half",
             "checkpoint": None,
-            "options": LiveOptions(token_budget_mb=7),
+            "options": LiveOptions(token_budget_mb=7, attribute_budget_mb=5),
         }
     ]
 
