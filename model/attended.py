@@ -70,11 +70,34 @@ def compare_coded(alignment: TokenAlignment, queries: TokenSet, items: CodedToke
         queries = TokenSet(queries.tokens[:, :1], queries.mass[:, :1])
         items = CodedTokens(*(part[:, :1] for part in items))
     with torch.autocast(items.codes.device.type, enabled=False):
-        asked = _ask(alignment, queries)
-        size = CHUNK_GPU if items.codes.is_cuda else CHUNK_CPU
-        parts = [items.take(slice(i, i + size)) for i in range(0, len(items.codes), size)]
-        found = [_compare_chunk(alignment, asked, part) for part in parts]
-    return torch.cat([asked.gram.new_empty((len(queries.mass), 0)), *found], dim=1)
+        asked = prepare_queries(alignment, queries)
+        if items.codes.is_cuda:
+            # Triton takes a moment to import, which a CPU need not wait for.
+            from model.fused_kernel import compare_fused, is_fit
+
+            if is_fit(alignment.options, items.codes):
+                return compare_fused(alignment.options, asked, items)
+        return score_coded(alignment, asked, items)
+
+
+def score_coded(alignment: TokenAlignment, asked: Asked, items: CodedTokens) -> Tensor:
+    """The same by matrix products alone, for every option: (B, K)."""
+    size = CHUNK_GPU if items.codes.is_cuda else CHUNK_CPU
+    parts = [items.take(slice(i, i + size)) for i in range(0, len(items.codes), size)]
+    found = [_compare_chunk(alignment, asked, part) for part in parts]
+    return torch.cat([asked.gram.new_empty((len(asked.weight), 0)), *found], dim=1)
+
+
+def prepare_queries(alignment: TokenAlignment, queries: TokenSet) -> Asked:
+    """Prepare queries (B, L, M, d) once for all items."""
+    temperature = min(float(alignment.temperature), MAX_TEMPERATURE)
+    dtype = torch.float32 if temperature <= WARMEST else torch.float64
+    unit = F.normalize(queries.tokens.to(dtype), dim=-1, eps=EPS)
+    valid = is_real(unit)
+    weight = alignment.token_weight(queries.mass.to(dtype), valid)
+    level_weight = alignment.level_weight[: unit.shape[1]].to(dtype)
+    flat = unit.permute(1, 3, 0, 2).flatten(2)
+    return Asked(flat, unit @ unit.mT, weight, valid, level_weight, temperature)
 
 
 def _compare_chunk(alignment: TokenAlignment, asked: Asked, items: CodedTokens) -> Tensor:
@@ -113,18 +136,6 @@ def _multiply(asked: Asked, items: CodedTokens) -> tuple[Tensor, Tensor, Tensor]
     gram *= inverse.unsqueeze(-1)
     gram *= inverse.unsqueeze(-2)
     return valid.transpose(0, 1), cosine, gram
-
-
-def _ask(alignment: TokenAlignment, queries: TokenSet) -> Asked:
-    """Prepare queries (B, L, M, d) once for all items."""
-    temperature = min(float(alignment.temperature), MAX_TEMPERATURE)
-    dtype = torch.float32 if temperature <= WARMEST else torch.float64
-    unit = F.normalize(queries.tokens.to(dtype), dim=-1, eps=EPS)
-    valid = is_real(unit)
-    weight = alignment.token_weight(queries.mass.to(dtype), valid)
-    level_weight = alignment.level_weight[: unit.shape[1]].to(dtype)
-    flat = unit.permute(1, 3, 0, 2).flatten(2)
-    return Asked(flat, unit @ unit.mT, weight, valid, level_weight, temperature)
 
 
 def _look_back(asked: Asked, cosine: Tensor, share: Tensor) -> Tensor:
