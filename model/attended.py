@@ -106,13 +106,13 @@ def _compare_chunk(alignment: TokenAlignment, asked: Asked, items: CodedTokens) 
     # Not divided by their sums: those cancel in Eq. 5. What is no token has no part in a
     # product: its cosines and its rows of the Gram matrix are zero.
     share = (asked.temperature * cosine).exp_()  # (L, K, M, R)
-    backward = None
+    backward, weight = None, asked.weight  # of the items; not asked for with direction "query"
     if alignment.options.direction != "query":
         backward = _look_back(asked, cosine, share)
+        weight = alignment.token_weight(items.mass.to(share.dtype), valid)  # (K, L, M)
     square = (gram @ share).mul_(share).sum(-2)
     forward = _divide(cosine.mul_(share).sum(-2), square)  # (L, K, R)
     forward = forward.view(*forward.shape[:2], *asked.weight.shape[::2]).permute(2, 1, 0, 3)
-    weight = alignment.token_weight(items.mass.to(share.dtype), valid)  # (K, L, M)
     levels = alignment.combine(
         forward,  # (B, K, L, M)
         backward,
