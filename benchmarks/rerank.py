@@ -44,6 +44,7 @@ def rerank(
     gallery: Annotated[int, Option(min=MANY, help="Items that rows are gathered from.")] = 12_612,
     rounds: Annotated[int, Option(min=1, help="Rounds; the best one counts.")] = 5,
     threads: Annotated[int, Option(min=1, help="Compute threads.")] = 1,
+    note: Annotated[str, Option(help="Goes into the JSON: what else the machine did.")] = "",
     out: Annotated[Path | None, Option(help="Also write JSON to this file.")] = None,
 ) -> None:
     """Time the re-rank of 100 and of 1,000 candidates beside its floors and its peers.
@@ -56,7 +57,8 @@ def rerank(
         steps = {**list_steps(place, gallery), **_encode_step(checkpoint, place)}
         times = _take_turns(steps, rounds, place)
     rows = [{"what": name, "ms": ms} for name, ms in times.items()]
-    found = {"machine": describe_machine(device), "rows": rows, "goals": judge(times)}
+    machine = {**describe_machine(device), "note": note}
+    found = {"machine": machine, "rows": rows, "goals": judge(times)}
     _print(found)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
