@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from model.alignment import TokenSet
-from model.attended import CodedTokens, prepare_queries, score_coded
+from model.attended import CodedTokens, compare_coded, prepare_queries, score_coded
 from model.fused_kernel import compare_fused, is_fit
 from tests.model.test_attended import ask, leave_out, make, store
 
@@ -67,6 +67,16 @@ def test_it_agrees_with_the_reference_in_the_interpreter() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_it_agrees_with_the_reference_on_a_gpu() -> None:
     assert check("cuda") < CLOSE
+
+
+@needs_triton
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_uses_it_and_says_what_a_cpu_says() -> None:
+    alignment, queries, items = make(compare="all"), ask(2), store(5)
+    expected = compare_coded(alignment, queries, items)
+    moved = TokenSet(*(x.cuda() for x in queries)), items.to(torch.device("cuda"))
+    found = compare_coded(alignment.cuda(), *moved)
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=CLOSE)
 
 
 def test_what_does_not_fit_the_kernel_is_left_to_the_reference() -> None:
