@@ -10,6 +10,7 @@ from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
+from benchmarks.rerank import rerank
 from benchmarks.serve import serve
 from benchmarks.soak.command import soak
 from benchmarks.training import training
@@ -29,6 +30,7 @@ app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
 app.command()(report)
+app.command()(rerank)
 app.command()(serve)
 app.command()(soak)
 app.command()(training)

@@ -6,25 +6,35 @@ n candidates.
 Blocks make paging possible: what a later page needs never changes the order of an
 earlier one. The first block holds `candidates` items, and a usual search ends in it.
 
+Re-ranking is a cascade where the checkpoint's alignment has a trained first stage: the attended
+similarity of bare tokens orders the whole block, then the best `aligned` are compared by the
+whole alignment and ordered by that, before all others. Where it has none, both say the same.
+
 A search by attributes compares every item with them (`indexer.attribute_query`): their best
 are candidates beside those that recall finds, or alone where the whole likeness has no weight.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from indexer.attribute_query import AttributeQuery
 from indexer.protocols import Gallery, Recalled, Selection, TokenBlock
-from indexer.ranking import Ranking, Timer, to_token_set
+from indexer.ranking import Ranking, Timer, join, to_coded
+from indexer.requests import DEFAULT_ALIGNED
+from model.alignment import TokenSet
+from model.attended import CodedTokens
 from model.encoder import Encoded
 from model.fusion import fuse
 
-# Candidates aligned together: bounds the memory of one call, and how late a deadline is seen.
+# Candidates compared together: bounds the memory of one call, and how late a deadline is seen.
 ALIGN_CHUNK = 256
+
+Compare = Callable[[TokenSet, CodedTokens], NDArray[np.float32]]
 
 
 class DeadlinePassed(Exception):
@@ -56,6 +66,7 @@ class Candidates:
         selection: Selection | None,
         timer: Timer,
         attributes: AttributeQuery | None = None,
+        aligned: int = DEFAULT_ALIGNED,
     ) -> None:
         self._gallery = gallery
         self._encoder = encoder
@@ -64,6 +75,7 @@ class Candidates:
         self._selection = selection
         self._timer = timer
         self._attributes = attributes
+        self._aligned = aligned
 
     def recall(self, edges: Sequence[int]) -> Blocks:
         """Block b holds what is among the first edges[b] of any list, and in no block before.
@@ -85,22 +97,21 @@ class Candidates:
 
     def rerank(self, found: Recalled, deadline: float | None) -> Ranking:
         """Order candidates by their score; DeadlinePassed when there is no time to."""
-        pairs = []
-        for start in range(0, len(found.rows), ALIGN_CHUNK):
-            if deadline is not None and time.monotonic() >= deadline:
-                raise DeadlinePassed
-            part = slice(start, start + ALIGN_CHUNK)
-            pairs.append(self._score(Recalled(found.rows[part], found.scores[part])))
-        scores = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), np.float32)
-        fused = fuse(scores[0], scores[1], self._alpha)
-        ranking = self._add_attributes(found.rows, scores[0], scores[1], fused)
-        # Stable: equal scores keep the order of stage one.
-        return ranking.take(np.argsort(-ranking.combined, kind="stable"))
+        rows, whole, token = found.rows, [], []
+        for part in _cut(len(rows), deadline):
+            block = self._read(rows[part])
+            whole.append(self._compare(block, found.scores[part]))
+            token.append(self._score(self._encoder.compare, block))
+        ranking = self._rank(rows, _join(whole), _join(token), not self._encoder.refines_pairs)
+        if not self._encoder.refines_pairs:
+            return ranking
+        head = self._align(ranking.take(slice(0, self._aligned)), deadline)
+        return join([head, ranking.take(slice(self._aligned, None))])
 
     def leave(self, found: Recalled) -> Ranking:
         """Keep the order of stage one, without scores of the second."""
         unknown = np.full(len(found.rows), np.nan, np.float32)
-        return self._add_attributes(found.rows, found.scores, unknown, unknown)
+        return self._add_attributes(found.rows, found.scores, unknown, unknown, False)
 
     def with_global_scores(self, ranking: Ranking) -> Ranking:
         """Put global scores where those of recall stand: they differ for other vectors."""
@@ -117,19 +128,42 @@ class Candidates:
             return [best]
         return [*self._gallery.recall(vectors, count, self._selection), best]
 
+    def _align(self, ranking: Ranking, deadline: float | None) -> Ranking:
+        """Order a few by the whole alignment."""
+        token = [
+            self._score(lambda asked, items: self._encoder.align(asked, items.decode()), block)
+            for part in _cut(len(ranking.rows), deadline)
+            for block in [self._read(ranking.rows[part])]
+        ]
+        return self._rank(ranking.rows, ranking.global_scores, _join(token), True)
+
+    def _rank(
+        self,
+        rows: NDArray[np.int64],
+        whole: NDArray[np.float32],
+        token: NDArray[np.float32],
+        aligned: bool,
+    ) -> Ranking:
+        fused = fuse(whole, token, self._alpha)
+        ranking = self._add_attributes(rows, whole, token, fused, aligned)
+        # Stable: equal scores keep the order they came in.
+        return ranking.take(np.argsort(-ranking.combined, kind="stable"))
+
     def _add_attributes(
         self,
         rows: NDArray[np.int64],
         whole: NDArray[np.float32],
         token: NDArray[np.float32],
         fused: NDArray[np.float32],
+        aligned: bool,
     ) -> Ranking:
+        flags = np.full(len(rows), aligned)
         if self._attributes is None:
             none = np.empty((len(rows), 0), np.float32)
-            return Ranking(rows, whole, token, fused, none, fused)
+            return Ranking(rows, whole, token, fused, none, fused, flags)
         likeness = self._attributes.read(rows)
         combined = self._attributes.combine(rows, fused)
-        return Ranking(rows, whole, token, fused, likeness, combined)
+        return Ranking(rows, whole, token, fused, likeness, combined, flags)
 
     def _merge(
         self, vectors: NDArray[np.float32], found: Sequence[Recalled]
@@ -151,16 +185,21 @@ class Candidates:
         order = np.argsort(-by, kind="stable")
         return Recalled(rows[order], scores[order]), place[order]
 
-    def _score(self, found: Recalled) -> NDArray[np.float32]:
-        """Read a few candidates once and score them: (2, n), global and token."""
+    def _read(self, rows: NDArray[np.int64]) -> TokenBlock:
         with self._timer.stage("fetch"):
-            block = self._gallery.read_tokens(found.rows)
-            candidates = to_token_set(block)
+            return self._gallery.read_tokens(rows)
+
+    def _score(self, compare: Compare, block: TokenBlock) -> NDArray[np.float32]:
+        """Token scores of a few candidates, all views of all photos at once: (n,)."""
         with self._timer.stage("align"):
-            aligned = [
-                self._encoder.align(photo.token_set, candidates).mean(0) for photo in self._photos
-            ]
-            return np.stack((self._compare(block, found.scores), np.mean(aligned, axis=0)))
+            sets = [photo.token_set for photo in self._photos]
+            views = TokenSet(*(torch.cat(parts) for parts in zip(*sets, strict=True)))
+            found = compare(views, to_coded(block))
+            places = np.cumsum([len(each.mass) for each in sets])[:-1]
+            means: NDArray[np.float32] = np.mean(
+                [each.mean(0) for each in np.split(found, places)], axis=0
+            )
+            return means
 
     def _compare(self, block: TokenBlock, recalled: NDArray[np.float32]) -> NDArray[np.float32]:
         """Global scores: those of recall, where it compares the global feature."""
@@ -169,3 +208,15 @@ class Candidates:
         queries = np.stack([photo.global_feature.mean(0) for photo in self._photos])
         scores: NDArray[np.float32] = np.clip(block.global_feature @ queries.T, -1, 1).mean(1)
         return scores
+
+
+def _cut(count: int, deadline: float | None) -> Iterator[slice]:
+    """Parts of so many candidates, as long as there is time."""
+    for start in range(0, count, ALIGN_CHUNK):
+        if deadline is not None and time.monotonic() >= deadline:
+            raise DeadlinePassed
+        yield slice(start, start + ALIGN_CHUNK)
+
+
+def _join(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([np.empty(0, np.float32), *parts])

@@ -261,8 +261,9 @@ class SearchEngine:
             )
         alpha, columns = self._find_alpha(request), self._gallery.metadata_columns()
         candidates = Candidates(
-            self._gallery, self._encoder, photos, alpha, selection, timer, attributes
-        )
+            self._gallery, self._encoder, photos, alpha, selection, timer, attributes,
+            request.num_aligned,
+        )  # fmt: skip
         column = check_columns(request.sort, request.facets, columns)
         page = Pager(self._gallery, candidates, request, column, timer).find()
         facets = self._count_facets(request, page, timer)
@@ -315,7 +316,8 @@ class SearchEngine:
         at_alpha = self._find_alpha(request) == self._encoder.config.alpha
         if calibration is None or not at_alpha or not page.reranked or request.attributes:
             return [None] * len(fused)
-        return [float(said) for said in calibration.probability(fused)]
+        said = calibration.probability(fused).tolist()
+        return [p if known else None for p, known in zip(said, page.ranking.aligned, strict=True)]
 
 
 def open_engine(

@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from indexer.protocols import TokenBlock
-from model.aggregator import EPS
-from model.alignment import TokenSet
+from model.attended import CodedTokens
 
 
 class Ranking(NamedTuple):
     """Re-ranked candidates, best first; token scores and fused are NaN where time ran out.
 
+    aligned: (n,), whether the token score is the whole one; without it, it says nothing of a
+    probability.
     attributes: (n, A), the likeness in each attribute asked for. combined: what they are ordered
     by, the fused score or the one combined with attributes; NaN where time ran out before it.
     """
@@ -31,6 +31,7 @@ class Ranking(NamedTuple):
     fused: NDArray[np.float32]
     attributes: NDArray[np.float32]
     combined: NDArray[np.float32]
+    aligned: NDArray[np.bool_]
 
     def take(self, order: NDArray[np.int64] | slice) -> "Ranking":
         """The candidates at these places."""
@@ -84,9 +85,8 @@ def first_of_each(products: Sequence[str]) -> list[int]:
     return list(first.values())
 
 
-def to_token_set(block: TokenBlock) -> TokenSet:
-    """Bring n stored items back to unit tokens (1, n, L, M, d); unused tokens stay zero."""
-    # Copied: what comes straight from disk is read-only, and torch cannot know that.
-    codes, scales, mass = map(torch.tensor, (block.tokens, block.scales, block.mass))
-    tokens = F.normalize(codes.float() * scales.unsqueeze(-1), dim=-1, eps=EPS)
-    return TokenSet(tokens.unsqueeze(0), mass.unsqueeze(0))
+def to_coded(block: TokenBlock) -> CodedTokens:
+    """Hand n stored items to the network as they are."""
+    # What comes straight from disk is read-only, and torch cannot know that.
+    parts = (np.require(x, requirements="W") for x in (block.tokens, block.scales, block.mass))
+    return CodedTokens(*map(torch.from_numpy, parts))

@@ -13,6 +13,7 @@ from model.errors import ParameterError
 from model.images import Box
 
 DEFAULT_CANDIDATES = 100
+DEFAULT_ALIGNED = 100
 MAX_PHOTOS = 8
 MAX_EXPLAIN = 10
 # Explaining compares each hit once more, with all its tokens.
@@ -33,6 +34,11 @@ class SearchRequest:
         be at most 1000. Ranks count on.
     candidates: how many items stage one hands to stage two at a time, 1 to 1000, raised to
         k when smaller; 100 when not given. Hits beyond them are ordered among the next ones.
+    aligned: how many of each block of candidates, the best by their bare tokens, are compared
+        by the whole alignment, 1 to 1000, raised to k when smaller; 100 when not given. They
+        are ordered by that score and come before the others of their block, which keep the
+        order and the scores of their bare tokens, and have no confidence. Changes nothing
+        where the checkpoint's alignment has no trained first stage, such as the shipped one.
     alpha: weight of the global score in the fused one, 0 to 1; the checkpoint's own when
         not given.
     group_by: "product" returns the best item of each product, and fetches further
@@ -57,6 +63,7 @@ class SearchRequest:
     k: int = 10
     offset: int = 0
     candidates: int | None = None
+    aligned: int | None = None
     alpha: float | None = None
     group_by: GroupBy = "item"
     min_confidence: float | None = None
@@ -78,8 +85,9 @@ class SearchRequest:
                 f"offset {self.offset} and k {self.k} reach to hit {self.offset + self.k}; at "
                 f"most {MAX_CANDIDATES} hits can be paged through, so narrow the search down"
             )
-        if self.candidates is not None:
-            _require_whole("candidates", self.candidates, 1, MAX_CANDIDATES)
+        for name in ("candidates", "aligned"):
+            if getattr(self, name) is not None:
+                _require_whole(name, getattr(self, name), 1, MAX_CANDIDATES)
         for name in ("alpha", "min_confidence"):
             _require_share(name, getattr(self, name))
         if self.group_by not in ("item", "product"):
@@ -121,6 +129,11 @@ class SearchRequest:
     def block(self) -> int:
         """How many candidates are re-ranked together."""
         return max(self.k, self.candidates or DEFAULT_CANDIDATES)
+
+    @property
+    def num_aligned(self) -> int:
+        """How many of them the whole alignment compares, where it says more."""
+        return max(self.k, self.aligned or DEFAULT_ALIGNED)
 
 
 @dataclass(frozen=True)

@@ -177,16 +177,31 @@ class TokenAlignment(nn.Module):
         unit = F.normalize(tokens, dim=-1, eps=EPS)
         valid = is_real(tokens)  # (P, S, M)
         forward = self._relevance(unit[:, 0], unit[:, 1], valid[:, 1])  # (P, M)
+        backward = None
+        if self.options.direction != "query":
+            backward = self._relevance(unit[:, 1], unit[:, 0], valid[:, 0])
         weight = self.token_weight(mass, valid)  # (P, S, M)
-        if self.options.direction == "query":
-            return self._reduce(forward, weight[:, 0], valid[:, 0])
-        backward = self._relevance(unit[:, 1], unit[:, 0], valid[:, 0])
+        sides = (weight[:, 0], weight[:, 1]), (valid[:, 0], valid[:, 1])
+        return self.combine(forward, backward, *sides)
+
+    def combine(
+        self,
+        forward: Tensor,
+        backward: Tensor | None,
+        weight: tuple[Tensor, Tensor],
+        valid: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """Both sides' relevances (..., M), weights and masks to one number: (...).  Eq. 6
+
+        `backward` is None with direction "query".
+        """
+        if backward is None:
+            return self._reduce(forward, weight[0], valid[0])
         if self.options.pairing == "same_index" and self.options.reduction != "mean":
-            both = (forward + backward) / 2
-            joint_weight, joint_valid = weight.mean(1), valid.all(1)
-            return self._reduce(both, joint_weight, joint_valid)
-        one = self._reduce(forward, weight[:, 0], valid[:, 0])
-        other = self._reduce(backward, weight[:, 1], valid[:, 1])
+            both, middle = (forward + backward) / 2, (weight[0] + weight[1]) / 2
+            return self._reduce(both, middle, valid[0] & valid[1])
+        one = self._reduce(forward, weight[0], valid[0])
+        other = self._reduce(backward, weight[1], valid[1])
         return (one + other) / 2
 
     def attend(self, tokens: Tensor, others: Tensor, valid: Tensor) -> Attended:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.alignment import TokenSet
-from model.bare import can_compare_bare, compare_bare
+from model.attended import CodedTokens, compare_coded
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.config import ModelConfig, RecallName
 from model.devices import one_at_a_time, resolve_device
@@ -58,6 +58,7 @@ class Encoder:
     ) -> None:
         self._device = resolve_device(device)
         self._model = checkpoint.model.to(self._device)
+        self._refines_pairs = self._model.alignment.has_stage_one()
         self._model.alignment.drop_idle_stage()
         self._record = checkpoint.record
         self.fingerprint = checkpoint.fingerprint
@@ -152,28 +153,38 @@ class Encoder:
         frames = [photo.frame for photo in prepared]
         return arrays._replace(geometry=to_photo(arrays.geometry, frames))
 
+    @property
+    def refines_pairs(self) -> bool:
+        """Whether `align` says more than `compare`: the alignment's first stage is trained."""
+        return self._refines_pairs
+
     @one_at_a_time
     @torch.inference_mode()
-    def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
-        """S_token of (B, L, M, d) queries with (B, K, L, M, d) candidates: (B, K).
+    def compare(self, queries: TokenSet, items: CodedTokens) -> NDArray[np.float32]:
+        """Attended similarity of (B, L, M, d) queries with all K stored items: (B, K).
 
-        Candidates (1, K, L, M, d) are compared with every query.
+        S_token itself, unless `refines_pairs`: then without the first stage, at a small part
+        of the time.
         """
-        asked, found = (
-            TokenSet(*(x.to(self._device) for x in each)) for each in (query, candidates)
-        )
-        scores: NDArray[np.float32] = self._align(asked, found).float().cpu().numpy()
+        asked = TokenSet(*(x.to(self._device) for x in queries))
+        found = compare_coded(self._model.alignment, asked, items.to(self._device))
+        scores: NDArray[np.float32] = found.float().cpu().numpy()
         return scores
 
-    def _align(self, queries: TokenSet, candidates: TokenSet) -> Tensor:
-        """What `align` says, by the cheapest way that gives it."""
+    @one_at_a_time
+    @torch.inference_mode()
+    def align(self, queries: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
+        """S_token of (B, L, M, d) queries, each with all of (1, K, L, M, d) candidates: (B, K)."""
         alignment = self._model.alignment
-        if len(candidates.tokens) == 1 and can_compare_bare(alignment):
-            with torch.autocast(self._device.type, enabled=False):
-                levels = compare_bare(alignment, queries, TokenSet(*(x[0] for x in candidates)))
-                return levels @ alignment.level_weight[: levels.shape[-1]]
-        shared = (x.expand(len(queries.tokens), *x.shape[1:]) for x in candidates)
-        return self._model.align(queries, TokenSet(*shared))
+        with torch.autocast(self._device.type, enabled=False):
+            asked, found = (
+                alignment.prepare(TokenSet(*(x.to(self._device) for x in each)))
+                for each in (queries, candidates)
+            )
+            # Prepared once, however many queries.
+            shared = found.map(lambda x: x.expand(len(asked.tokens), *x.shape[1:]))
+            scores: NDArray[np.float32] = alignment.score(asked, shared).float().cpu().numpy()
+        return scores
 
     @one_at_a_time
     @torch.inference_mode()

@@ -76,15 +76,17 @@ def make_cursor(
     if not is_full or not is_known or end >= min(MAX_CANDIDATES, found.gallery.items):
         return None
     fields = {name: getattr(options, name) for name in PageOptions.model_fields}
-    # The size of the blocks that are re-ranked decides the order: later pages keep it.
-    page = {"offset": end, "k": min(request.k, MAX_CANDIDATES - end), "candidates": request.block}
+    # The size of the blocks that are re-ranked, and of their heads, decides the order: later
+    # pages keep both.
+    page = {"offset": end, "k": min(request.k, MAX_CANDIDATES - end)}
+    sizes = {"candidates": request.block, "aligned": request.num_aligned}
     # Not validated once more, for every search makes one: all of it was checked when it came in.
     cursor = Cursor.model_construct(
         version=found.gallery.version,
         query_id=query_id,
         box=box,
         item_id=item_id,
-        options=PageOptions.model_construct(**{**fields, **page}),
+        options=PageOptions.model_construct(**{**fields, **page, **sizes}),
         is_stage_one=not found.reranked,
     )
     return cursor.write()

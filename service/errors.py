@@ -78,7 +78,18 @@ FAULTS: dict[type[tree.SelvedgeError], Fault] = {
 
 # Names of fields that begin a sentence stay as they are.
 FIELDS = {"k", "alpha", "candidates", "image", "box", "cursor", "explain", "facet", "filter"}
-FIELDS |= {"item", "items", "offset", "sort", "attributes", "overall", "examples", "name", "value"}
+FIELDS |= {
+    "aligned",
+    "item",
+    "items",
+    "offset",
+    "sort",
+    "attributes",
+    "overall",
+    "examples",
+    "name",
+    "value",
+}
 
 INTERNAL_SENTENCE = "Something went wrong in the service; quote the request id when you report it."
 

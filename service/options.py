@@ -56,6 +56,14 @@ class PageOptions(BaseModel):
         "takes longer. Never fewer than k.",
         examples=[100],
     )
+    aligned: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = Field(
+        default=None,
+        description="How many of the candidates, the best by a first look at their details, are "
+        "compared in full; they come before the others, which keep the scores of that look and "
+        "have no confidence. Left out, 100; never fewer than k. Changes nothing where the network "
+        "compares in full at first look, as the shipped one does.",
+        examples=[100],
+    )
     alpha: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
         description="Share of the global score: 1 ranks by the whole look, 0 by the details. "
@@ -138,6 +146,7 @@ class PageOptions(BaseModel):
             k=self.k or default_k,
             offset=self.offset,
             candidates=self.candidates,
+            aligned=self.aligned,
             alpha=self.alpha,
             group_by=self.group_by,
             min_confidence=self.min_confidence,

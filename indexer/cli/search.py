@@ -33,6 +33,15 @@ def search(
             show_default=False,
         ),
     ] = None,
+    aligned: Annotated[
+        int | None,
+        typer.Option(
+            envvar="SELVEDGE_ALIGNED",
+            help="The best of them that the whole alignment compares, where its first stage is "
+            "trained. Default: 100; each costs as much as dozens of others.",
+            show_default=False,
+        ),
+    ] = None,
     alpha: Annotated[
         float | None,
         typer.Option(
@@ -131,6 +140,7 @@ def search(
         k=k,
         offset=offset,
         candidates=candidates,
+        aligned=aligned,
         alpha=alpha,
         group_by=group_by,
         min_confidence=min_confidence,

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.alignment import TokenSet
+from model.attended import CodedTokens
 from model.config import get_preset
 from model.evaluation.calibration import Calibration
 from tests.indexer.fakes import FakeEncoder
@@ -16,12 +17,14 @@ class Aligner(FakeEncoder):
     config = get_preset("tiny").model_copy(update={"alpha": 0.5})
     global_dim = 4
     calibration: Calibration | None = None
+    refines_pairs = False
 
     def __init__(self) -> None:
         super().__init__()
         self.aligned = 0
 
-    def align(self, query: TokenSet, candidates: TokenSet) -> NDArray[np.float32]:
-        self.aligned += candidates.tokens.shape[1]
+    def compare(self, query: TokenSet, items: CodedTokens) -> NDArray[np.float32]:
+        self.aligned += len(items.codes)
+        candidates = items.decode()
         distance = (candidates.tokens - query.tokens.unsqueeze(1)).square().sum((-3, -2, -1))
         return torch.tanh(distance).numpy()

@@ -155,13 +155,14 @@ def test_search_prints_a_table(engine, photos):
 def test_search_passes_what_it_is_told(engine):
     result = run(
         "search", "--item", "b.jpg", "--index", "i", "-k", 3, "--candidates", 50,
+        "--aligned", 20,
         "--alpha", 0.2, "--group-by", "product", "--min-confidence", 0.9,
         "--filter", "price < 60", "--exclude-product", "p1", "--exclude-product", "p2",
         "--exclude-item", "c.jpg", "--sort=-price", "--offset", 6,
     )  # fmt: skip
     assert result.exit_code == 0
     request = SearchRequest(
-        k=3, offset=6, candidates=50, alpha=0.2, group_by="product", min_confidence=0.9,
+        k=3, offset=6, candidates=50, aligned=20, alpha=0.2, group_by="product", min_confidence=0.9,
         filter="price < 60", exclude_products=("p1", "p2"), exclude_items=("c.jpg",),
         sort="-price",
     )  # fmt: skip

@@ -84,7 +84,7 @@ def test_equal_fused_scores_keep_the_order_of_stage_one(
     engine: SearchEngine, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage_one = ids(engine.search(photo, SearchRequest(k=20, alpha=1.0)))
-    monkeypatch.setattr(Aligner, "align", lambda _, q, c: np.zeros((1, c.tokens.shape[1])))
+    monkeypatch.setattr(Aligner, "compare", lambda _, q, items: np.zeros((1, len(items.codes))))
     assert ids(engine.search(photo, SearchRequest(k=20, alpha=0.0))) == stage_one
 
 
@@ -149,6 +149,7 @@ def test_grouping_a_gallery_with_too_few_products_returns_them_all(
         ({"k": 10_000}, "k is 10000"),
         ({"candidates": 0}, "candidates is 0"),
         ({"candidates": 1001}, "candidates is 1001"),
+        ({"aligned": 0}, "aligned is 0; expected a whole number from 1 to 1000"),
         ({"alpha": 1.1}, "alpha is 1.1; expected a number from 0 to 1"),
         ({"alpha": -0.1}, "alpha is -0.1"),
         ({"alpha": float("nan")}, "alpha is nan"),

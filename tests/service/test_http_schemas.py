@@ -104,7 +104,7 @@ def test_openapi_describes_the_form_with_its_limits(spec: Any) -> None:
     assert form["properties"]["k"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 1000}
     fields = {"k", "candidates", "alpha", "group_by", "min_confidence", "filter", "sort", "facet"}
     fields |= {"exclude_product", "exclude_item", "explain", "offset", "deadline_ms"}
-    fields |= {"attributes", "overall"}
+    fields |= {"attributes", "overall", "aligned"}
     sources = {"image", "query_id", "item_id", "image_url", "box", "cursor"}
     assert set(form["properties"]) == fields | sources
 

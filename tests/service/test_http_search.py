@@ -88,8 +88,8 @@ def test_form_fields_reach_the_engine(
     client: TestClient, engine: FakeEngine, red_photo: bytes
 ) -> None:
     engine.calibrated = True
-    post(client, red_photo, k=3, candidates=40, alpha=0, group_by="product", min_confidence=0.5)
-    expected = {"k": 3, "candidates": 40, "alpha": 0.0, "group_by": "product"}
+    expected = {"k": 3, "candidates": 40, "aligned": 20, "alpha": 0.0, "group_by": "product"}
+    post(client, red_photo, **expected, min_confidence=0.5)
     assert engine.calls == [{**expected, "min_confidence": 0.5}]
 
 
