@@ -13,6 +13,7 @@ from model.attributes.token_cache import TokenStore
 from model.attributes.training import (
     _regress,
     fit_heads,
+    fit_whitening,
     measure_chance,
     measure_heads,
     measure_vectors,
@@ -122,6 +123,33 @@ def test_a_part_of_a_split_keeps_its_photos(drawn) -> None:
     split = restrict(drawn[0].test, [1])
     assert (list(split.queries), list(split.candidates)) == ([1], [1])
     assert split.photos is drawn[0].test.photos
+
+
+def test_after_whitening_a_tokens_numbers_do_not_vary_together() -> None:
+    rng = np.random.default_rng(0)
+    mixed = np.matmul(rng.standard_normal((500, 2, 3, 4)), rng.standard_normal((2, 4, 4)))
+    mixed += 1e-4 * rng.standard_normal(mixed.shape)
+    mixed[..., 3] = 1e-6 * mixed[..., 3]  # too little to be stretched to the full
+    white = np.matmul(mixed, fit_whitening(mixed.astype(np.float32)))
+    for level in range(2):
+        tokens = white[:, level].reshape(-1, 4)
+        variances = np.linalg.eigvalsh(tokens.T @ tokens / len(tokens))
+        np.testing.assert_allclose(variances[1:], 1, atol=0.02)
+        assert variances[0] < 0.01
+
+
+def test_shares_of_values_come_with_the_map(drawn) -> None:
+    data, store, _, test = drawn
+    heads = fit_heads(data, store, "f", [0.1])[0]
+    kinds = [photo.values[1] for photo in data.train]
+    roots = heads.roots["hem"]
+    share = np.bincount(kinds) / len(kinds)
+    np.testing.assert_allclose(roots**2 / np.square(roots).sum(), share, atol=1e-5)
+    # Chances add up to one, so no embedding is empty.
+    described = heads.describe(*test.parts).reshape(80, -1)
+    scores = described @ heads.maps["hem"].reshape(2, -1).T
+    chances = roots * (roots + scores) / np.square(roots).sum()
+    np.testing.assert_allclose(chances.sum(1), 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("width", [30, 5])
