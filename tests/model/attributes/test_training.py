@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.attributes.learning_curve import draw_examples, measure_examples, render_examples
+from model.attributes.learning_curve import (
+    LearnedRow,
+    draw_examples,
+    measure_examples,
+    render_examples,
+)
 from model.attributes.records import Attribute, AttributeData, AttributeSplit, Labelled
 from model.attributes.report import render_attributes
 from model.attributes.stored import measure_stored, pack_embeddings
@@ -96,7 +101,21 @@ def test_an_attribute_learned_from_examples_is_close_to_the_full_one(drawn) -> N
         assert len(row.learned[5]) == 2
         assert np.mean(row.learned[60]) > row.full - 0.2
         assert np.mean(row.learned[60]) > np.mean(row.learned[5])
-    assert "| mean | " in render_examples(rows)
+    assert "| mean | | " in render_examples(rows)
+
+
+def test_attributes_of_few_values_are_averaged_beside_the_others() -> None:
+    rows = [
+        LearnedRow("hem", 2, 0.7, {20: (0.5, 0.6)}),
+        LearnedRow("colour", 24, 0.9, {20: (0.2, 0.2)}),
+    ]
+    assert render_examples(rows).splitlines()[2:] == [
+        "| hem | 2 | 55.0 | 70.0 |",
+        "| colour | 24 | 20.0 | 90.0 |",
+        "| mean | | 37.5 | 80.0 |",
+        "| mean of these | 5 or fewer | 55.0 | 70.0 |",
+    ]
+    assert len(render_examples(rows[1:]).splitlines()) == 4
 
 
 def test_examples_are_of_different_items(drawn) -> None:
