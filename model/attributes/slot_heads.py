@@ -178,7 +178,7 @@ class AttributeHeads:
         if name in self.roots:
             scores = sharpen(scores, self.roots[name])
         length = np.linalg.norm(scores, axis=-1, keepdims=True)
-        found: Floats = scores / np.where(length > EPS, length, 1)
+        found: Floats = (scores / np.where(length > EPS, length, 1)).astype(np.float32)
         return found
 
     def _point(self, name: str, scores: Floats) -> Floats:
