@@ -124,10 +124,11 @@ def _find_shipped(fingerprint: str) -> AttributeHeads | None:
 
 def _are_equal(one: AttributeHeads, other: AttributeHeads) -> bool:
     parts = [(one.scaling.mean, other.scaling.mean), (one.scaling.scale, other.scaling.scale)]
-    return one.infos == other.infos and all(
-        np.array_equal(*pair)
-        for pair in [*parts, *((one.maps[n], other.maps[n]) for n in one.maps)]
-    )
+    if one.infos != other.infos or one.roots.keys() != other.roots.keys():
+        return False
+    parts += [(one.maps[name], other.maps[name]) for name in one.maps]
+    parts += [(one.roots[name], other.roots[name]) for name in one.roots]
+    return all(np.array_equal(*pair) for pair in parts)
 
 
 def _write(path: Path, heads: AttributeHeads, fingerprint: str) -> None:

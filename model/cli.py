@@ -109,6 +109,7 @@ def train_command(
             path = train_with_attributes(
                 attributes, out, recipe=recipe, preset=preset, epochs=epochs, seed=seed, init=init,
                 local_init=local_init, device=device, workers=workers, resume=resume, watch=watch,
+                say=_say,
             )  # fmt: skip
         typer.echo(path)
         return

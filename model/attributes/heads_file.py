@@ -11,7 +11,9 @@ from model.attributes.slot_heads import AttributeHeads, AttributeInfo, Scaling
 from model.errors import CheckpointError
 from model.tensor_file import read_tensors, write_tensors
 
-FORMAT: Literal["selvedge-attributes-1"] = "selvedge-attributes-1"
+# The first had no roots.
+Format = Literal["selvedge-attributes-1", "selvedge-attributes-2"]
+FORMAT: Format = "selvedge-attributes-2"
 # One key: safetensors writes several in random order, and equal content should be equal bytes.
 KEY = "selvedge"
 
@@ -29,7 +31,7 @@ class _Info(BaseModel):
 class _Story(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    format: Literal["selvedge-attributes-1"]
+    format: Format
     fingerprint: str = Field(min_length=1)
     attributes: tuple[_Info, ...] = Field(min_length=1)
 
@@ -42,6 +44,11 @@ def save_heads(heads: AttributeHeads, path: Path) -> None:
     """
     tensors = {"mean": heads.scaling.mean, "scale": heads.scaling.scale}
     tensors |= {f"map.{number}": heads.maps[name] for number, name in enumerate(heads.names)}
+    tensors |= {
+        f"roots.{number}": heads.roots[name]
+        for number, name in enumerate(heads.names)
+        if name in heads.roots
+    }
     halves = {key: torch.from_numpy(np.ascontiguousarray(x)).half() for key, x in tensors.items()}
     infos = tuple(_Info(**vars(info)) for info in heads.infos)
     story = _Story(format=FORMAT, fingerprint=heads.fingerprint, attributes=infos)
@@ -72,8 +79,13 @@ def load_heads(path: Path) -> AttributeHeads:
     try:
         scaling = Scaling(tensors["mean"], tensors["scale"])
         maps = {info.name: tensors[f"map.{number}"] for number, info in enumerate(infos)}
+        roots = {
+            info.name: tensors[f"roots.{number}"]
+            for number, info in enumerate(infos)
+            if f"roots.{number}" in tensors
+        }
     except KeyError as error:
         raise CheckpointError(f"{path} lacks the tensor {error}; fetch it again") from error
     if not all(np.isfinite(x).all() for x in tensors.values()):
         raise CheckpointError(f"{path} holds a weight that is no number; make it anew")
-    return AttributeHeads(story.fingerprint, infos, scaling, maps)
+    return AttributeHeads(story.fingerprint, infos, scaling, maps, roots)

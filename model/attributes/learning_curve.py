@@ -17,15 +17,18 @@ from model.attributes.training import restrict
 from model.errors import ParameterError
 
 COUNTS = (5, 20, 100)
+# Of so many values, 20 examples can show each one several times.
+FEW_VALUES = 5
 
 
 class LearnedRow(NamedTuple):
     """mAP of one attribute on the test photos, 0..1: trained in full, random, and from examples.
 
-    `learned` maps a number of examples to one mAP a draw.
+    `learned` maps a number of examples to one mAP a draw. `num_values`: that training photos show.
     """
 
     name: str
+    num_values: int
     full: float
     learned: dict[int, tuple[float, ...]]
 
@@ -69,7 +72,9 @@ def measure_examples(
                 one = learn_attribute(name, *train.take(places).parts, values, base)
                 found.append(_measure(one, name, data, split, test))
             learned[count] = tuple(found)
-        rows.append(LearnedRow(name, _measure(heads, name, data, split, test), learned))
+        shown = {photo.values[k] for photo in data.train if k in photo.values}
+        full = _measure(heads, name, data, split, test)
+        rows.append(LearnedRow(name, len(shown), full, learned))
     return tuple(rows)
 
 
@@ -88,19 +93,24 @@ def draw_examples(
 
 
 def render_examples(rows: Sequence[LearnedRow]) -> str:
-    """A Markdown table: mAP, per cent, mean over draws, and the gap to full training."""
+    """A Markdown table: mAP, per cent, mean over draws; then means over attributes."""
     counts = sorted(rows[0].learned)
     lines = [
-        f"| attribute | {' | '.join(f'{count} examples' for count in counts)} | in full |",
-        "|---" * (2 + len(counts)) + "|",
+        f"| attribute | values | {' | '.join(f'{count} examples' for count in counts)} | in full |",
+        "|---" * (3 + len(counts)) + "|",
+        *(_render_mean(f"{row.name} | {row.num_values}", [row], counts) for row in rows),
+        _render_mean("mean |", rows, counts),
     ]
-    for row in rows:
-        found = [f"{100 * np.mean(row.learned[count]):.1f}" for count in counts]
-        lines.append(f"| {row.name} | {' | '.join(found)} | {100 * row.full:.1f} |")
-    means = [np.mean([np.mean(row.learned[count]) for row in rows]) for count in counts]
-    full = np.mean([row.full for row in rows])
-    lines.append(f"| mean | {' | '.join(f'{100 * x:.1f}' for x in means)} | {100 * full:.1f} |")
+    few = [row for row in rows if row.num_values <= FEW_VALUES]
+    if 0 < len(few) < len(rows):
+        lines.append(_render_mean(f"mean of these | {FEW_VALUES} or fewer", few, counts))
     return "\n".join(lines)
+
+
+def _render_mean(first: str, rows: Sequence[LearnedRow], counts: Sequence[int]) -> str:
+    means = [np.mean([np.mean(row.learned[count]) for row in rows]) for count in counts]
+    figures = [*means, np.mean([row.full for row in rows])]
+    return f"| {first} | {' | '.join(f'{100 * x:.1f}' for x in figures)} |"
 
 
 def _measure(

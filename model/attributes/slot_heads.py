@@ -63,8 +63,13 @@ class AttributeHeads:
         infos: Iterable[AttributeInfo],
         scaling: Scaling,
         maps: Mapping[str, Floats],
+        roots: Mapping[str, Floats] | None = None,
     ) -> None:
         """Keep the parts; `maps` holds (V, L, M, F), V <= E, for each attribute of `infos`.
+
+        Where `roots` holds (V,) of an attribute, its map gives scores of its values, and an
+        embedding is what they make of the chance of each (docs/math.md, Eq. 31b): the roots of
+        the values' shares, in the unit of the map. Elsewhere the scores are the embedding.
 
         Raises:
             CheckpointError: the parts do not fit together.
@@ -73,6 +78,7 @@ class AttributeHeads:
         self.infos = tuple(infos)
         self.scaling = scaling
         self.maps = dict(maps)
+        self.roots = dict(roots or {})
         _check_parts(self)
 
     @property
@@ -96,21 +102,22 @@ class AttributeHeads:
     def embed(self, name: str, tokens: Floats, mass: Floats, geometry: Floats) -> Floats:
         """Embed B images for one attribute: (B, E), unit length.
 
-        The cosine of two embeddings is the attribute's score, in [-1, 1]. An image that is
-        in every slot the mean image has no direction and gets zeros.
+        The cosine of two embeddings is the attribute's score, in [-1, 1]; in [0, 1] where
+        there are roots. Without them, an image that is in every slot the mean image has no
+        direction and gets zeros.
         """
         return self.embed_described(name, self.describe(tokens, mass, geometry))
 
     def attend(self, name: str, tokens: Floats, mass: Floats, geometry: Floats) -> Floats:
         """Say how much each token decides of the embedding: (B, L, M), >= 0, sum 1 an image.
 
-        The embedding is a sum over tokens; a token's share is the length it adds in the
-        embedding's own direction, where that is positive. Unused tokens get nothing; where no
-        token adds anything, the used ones share evenly.
+        The scores are a sum over tokens; a token's share is the length it adds in their own
+        direction (with roots: to the values that the embedding names), where that is positive.
+        Unused tokens get nothing; where no token adds anything, the used ones share evenly.
         """
         described = self.describe(tokens, mass, geometry)
         parts = np.einsum("blmf,elmf->blme", described, self._map(name), optimize=True)
-        whole = parts.sum(axis=(1, 2))
+        whole = self._point(name, parts.sum(axis=(1, 2)))
         added = np.einsum("blme,be->blm", parts, whole, optimize=True)
         used = (mass > 0).astype(np.float32)
         shares = np.maximum(added, 0) * used
@@ -141,21 +148,21 @@ class AttributeHeads:
             described.reshape(len(described), math.prod(matrix.shape[1:]))
             @ matrix.reshape(len(matrix), -1).T
         )
-        length = np.linalg.norm(raw, axis=-1, keepdims=True)
         unit = np.zeros((len(raw), DIM), dtype=np.float32)
-        unit[:, : len(matrix)] = raw / np.where(length > EPS, length, 1)
+        unit[:, : len(matrix)] = self._shape(name, raw)
         return unit
 
     def only(self, names: Iterable[str]) -> "AttributeHeads":
         """Keep some attributes, in the order given."""
         kept = [self.info(name) for name in names]
         maps = {info.name: self.maps[info.name] for info in kept}
-        return AttributeHeads(self.fingerprint, kept, self.scaling, maps)
+        roots = {info.name: self.roots[info.name] for info in kept if info.name in self.roots}
+        return AttributeHeads(self.fingerprint, kept, self.scaling, maps, roots)
 
     def with_quality(self, quality: Mapping[str, float]) -> "AttributeHeads":
         """Note measured qualities; attributes that are not named keep theirs."""
         infos = [replace(i, quality=quality.get(i.name, i.quality)) for i in self.infos]
-        return AttributeHeads(self.fingerprint, infos, self.scaling, self.maps)
+        return AttributeHeads(self.fingerprint, infos, self.scaling, self.maps, self.roots)
 
     def renamed(self, names: Mapping[str, str]) -> "AttributeHeads":
         """Call some attributes by another name; an unknown one raises ParameterError."""
@@ -163,7 +170,23 @@ class AttributeHeads:
             self._find(name)
         infos = [replace(i, name=names.get(i.name, i.name)) for i in self.infos]
         maps = {names.get(name, name): x for name, x in self.maps.items()}
-        return AttributeHeads(self.fingerprint, infos, self.scaling, maps)
+        roots = {names.get(name, name): x for name, x in self.roots.items()}
+        return AttributeHeads(self.fingerprint, infos, self.scaling, maps, roots)
+
+    def _shape(self, name: str, scores: Floats) -> Floats:
+        """Make unit embeddings of (B, V) scores."""
+        if name in self.roots:
+            scores = sharpen(scores, self.roots[name])
+        length = np.linalg.norm(scores, axis=-1, keepdims=True)
+        found: Floats = (scores / np.where(length > EPS, length, 1)).astype(np.float32)
+        return found
+
+    def _point(self, name: str, scores: Floats) -> Floats:
+        """The direction, over scores, in which an embedding (B, V) grows."""
+        if name not in self.roots:
+            return scores
+        found: Floats = self._shape(name, scores) * self.roots[name]
+        return found
 
     def _map(self, name: str) -> Floats:
         self._find(name)
@@ -175,6 +198,16 @@ class AttributeHeads:
                 f"there is no attribute {name!r}; known are: {', '.join(self.names)}"
             )
         return self.names.index(name)
+
+
+def sharpen(scores: Floats, roots: Floats) -> Floats:
+    """Squared chances of (B, V) values, as far as scores tell them, up to a factor (Eq. 31b).
+
+    >>> sharpen(np.array([[0.0, 0.0], [3.0, -5.0]]), np.array([3.0, 4.0])).tolist()
+    [[81.0, 256.0], [324.0, 0.0]]
+    """
+    found: Floats = np.square(roots * np.maximum(scores + roots, 0))
+    return found
 
 
 def check_checkpoint(heads: AttributeHeads, fingerprint: str, what: str) -> None:
@@ -202,6 +235,9 @@ def _check_parts(heads: AttributeHeads) -> None:
         and bool((scale > 0).all())
         and all(len(shape) == 4 and 0 < shape[0] <= DIM for shape in shapes)
         and all(shape[1:] == mean.shape for shape in shapes)
+        and set(heads.roots) <= set(names)
+        and all(x.shape == heads.maps[name].shape[:1] for name, x in heads.roots.items())
+        and all(bool((x > 0).all()) for x in heads.roots.values())
     )
     if not fits:
         raise CheckpointError(

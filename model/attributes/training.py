@@ -13,12 +13,14 @@ from model.attributes.features import GEOMETRY_FEATURES, Floats, describe_tokens
 from model.attributes.metrics import Bootstrap, evaluate_vectors
 from model.attributes.records import AttributeData, AttributeSplit
 from model.attributes.results import AttributeResults
-from model.attributes.slot_heads import EPS, AttributeHeads, AttributeInfo, Scaling
+from model.attributes.slot_heads import DIM, EPS, AttributeHeads, AttributeInfo, Scaling
 from model.attributes.token_cache import TokenStore
 from model.errors import DataError
 
 # In units of the mean squared length of a photo; the best on the validation photos is taken.
 RIDGES = (0.1, 0.3, 1.0)
+# Directions of less variance than this share of the largest are not stretched to the full.
+LEAST_VARIANCE = 0.01
 # mAP above that of random embeddings that an attribute needs to be worth showing.
 LEAST_GAIN = 0.05
 
@@ -75,27 +77,34 @@ def fit_heads(
     """
     features = describe_tokens(*train.parts)
     scaling = fit_scaling(features)
-    rows = scaling(features).reshape(len(features), -1)
+    described = scaling(features)
+    whitening = fit_whitening(described)
+    rows = np.matmul(described, whitening).reshape(len(features), -1)
     dual = len(rows) <= rows.shape[1]
     similarity = rows @ rows.T if dual else None
     infos: list[AttributeInfo] = []
     maps: list[dict[str, Floats]] = [{} for _ in ridges]
+    roots: list[dict[str, Floats]] = [{} for _ in ridges]
     for k, attribute in enumerate(data.attributes):
         places = [n for n, photo in enumerate(data.train) if k in photo.values]
         names = [attribute.values[data.train[n].values[k]] for n in places]
-        known = tuple(sorted(set(names)))
-        if len(known) < 2:
+        if len(set(names)) < 2:
             continue
-        targets = score_values(names, known).astype(np.float32)
         own = None if similarity is None else similarity[np.ix_(places, places)]
-        for found, ridge in zip(maps, ridges, strict=True):
-            weights = fit_width(_regress(rows[places], targets, ridge, own), rows[places])
-            found[attribute.name] = weights.reshape(-1, *features.shape[1:])
+        for number, ridge in enumerate(ridges):
+            weights, root = _fit_scores(rows[places], names, ridge, own)
+            slots = weights.reshape(-1, *features.shape[1:])
+            maps[number][attribute.name] = np.matmul(slots, whitening)
+            if root is not None:
+                roots[number][attribute.name] = root
         source = f"{len(places):,} photos of {data.name.split(':')[0]}"
         infos.append(AttributeInfo(attribute.name, attribute.values, None, len(places), source))
     if not infos:
         raise DataError(f"no attribute of {data.name} has two values; there is nothing to learn")
-    return tuple(AttributeHeads(fingerprint, infos, scaling, found) for found in maps)
+    return tuple(
+        AttributeHeads(fingerprint, infos, scaling, *found)
+        for found in zip(maps, roots, strict=True)
+    )
 
 
 def fit_scaling(features: Floats) -> Scaling:
@@ -107,6 +116,20 @@ def fit_scaling(features: Floats) -> Scaling:
         (np.full(len(spread) - GEOMETRY_FEATURES, content), spread[-GEOMETRY_FEATURES:])
     )
     return Scaling(mean, np.maximum(scale, EPS).astype(np.float32))
+
+
+def fit_whitening(described: Floats) -> Floats:
+    """For each level a matrix (L, F, F) after which a token's numbers do not vary together.
+
+    One for all slots of a level, symmetric, from scaled features (N, L, M, F).
+    """
+    found = np.empty((described.shape[1], *[described.shape[3]] * 2), dtype=np.float32)
+    for level in range(len(found)):
+        tokens = described[:, level].reshape(-1, described.shape[3])
+        variances, directions = np.linalg.eigh(tokens.T @ tokens / len(tokens))
+        held = np.maximum(variances, max(LEAST_VARIANCE * float(variances[-1]), EPS))
+        found[level] = (directions / np.sqrt(held)) @ directions.T
+    return found
 
 
 def measure_heads(
@@ -152,6 +175,20 @@ def restrict(split: AttributeSplit, attributes: Sequence[int]) -> AttributeSplit
         {k: split.candidates[k] for k in attributes if k in split.candidates},
         leave_own_item=split.leave_own_item,
     )
+
+
+def _fit_scores(
+    rows: Floats, names: Sequence[str], ridge: float, similarity: Floats | None
+) -> tuple[Floats, Floats | None]:
+    """Weights (V, D) and the roots of the values' shares; None where there are too many values."""
+    known = sorted(set(names))
+    fitted = _regress(rows, score_values(names, known).astype(np.float32), ridge, similarity)
+    weights = fit_width(fitted, rows)
+    if len(known) > DIM:
+        return weights, None
+    unit = np.linalg.norm(weights) / max(float(np.linalg.norm(fitted)), EPS)
+    shares = np.array([names.count(value) for value in known]) / len(names)
+    return weights, (unit * np.sqrt(shares)).astype(np.float32)
 
 
 def _regress(rows: Floats, targets: Floats, ridge: float, similarity: Floats | None) -> Floats:

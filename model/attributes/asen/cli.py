@@ -9,7 +9,7 @@ import typer
 from model.attributes.asen.checkpoint import load_asen
 from model.attributes.asen.measure import measure_asen, validate_asen
 from model.attributes.asen.recipes import get_asen_recipe
-from model.attributes.asen.train import Watch, train_asen
+from model.attributes.asen.train import Say, Watch, train_asen
 from model.attributes.data import load_attribute_data
 from model.attributes.metrics import compare
 from model.attributes.records import AttributeData, AttributeSplit
@@ -34,6 +34,7 @@ def train_with_attributes(
     workers: int,
     resume: bool,
     watch: Watch,
+    say: Say,
 ) -> Path:
     """Train by a named recipe with changes; measures the validation set where it is due."""
     chosen = get_asen_recipe(recipe or "small").shortened(epochs)
@@ -48,6 +49,7 @@ def train_with_attributes(
         workers=workers,
         validate=lambda network: validate_asen(network, data),
         watch=watch,
+        say=say,
     )
 
 

@@ -36,6 +36,7 @@ MAX_CENTRE_PHOTOS, CENTRE_BATCH = 64, 4
 CHOSEN_BY = "mAP"
 Validate = Callable[[Asen], dict[str, float]]
 Watch = Callable[[int, int, int, float], None]
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -73,12 +74,13 @@ def train_asen(
     workers: int = 2,
     validate: Validate | None = None,
     watch: Watch | None = None,
+    say: Say = lambda sentence: None,
 ) -> Path:
     """Train on `data.train` and return the path of the last epoch's checkpoint.
 
     `best.safetensors` beside it is the epoch that `validate` gave the highest "mAP"; the test
     set is not touched. Arguments are those of `model.train.train`; `local_init` as in
-    `start_network`.
+    `start_network`. `say` is told which values and attributes no triplet can be made of.
 
     Raises:
         DataError: nothing to train on, or no attribute with two values.
@@ -88,6 +90,8 @@ def train_asen(
     sampler = TripletSampler(
         data, num_triplets=recipe.triplets, batch=recipe.batch_triplets, seed=recipe.seed
     )
+    for note in sampler.notes:
+        say(note)
     started = start_network(recipe, data, init, local_init)
     claim_folder(out, resume=resume)
     network = started.network.to(where)

@@ -1,6 +1,7 @@
 """`--method asen`: from a data set's name to the tables, and the sentences on misuse."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ from typer.testing import CliRunner
 
 from model.attributes.asen import cli
 from model.attributes.asen.recipes import ASEN_RECIPES, get_asen_recipe
-from model.attributes.records import AttributeData
+from model.attributes.records import Attribute, AttributeData, Labelled
 from model.cli import app
 from model.errors import ParameterError, SelvedgeError
-from tests.model.attributes.asen_data import draw_data
+from tests.model.attributes.asen_data import COLOURS, draw_data
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def trained(data: AttributeData, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return cli.train_with_attributes(
         data, tmp_path_factory.mktemp("run") / "out", recipe="quick", preset=None, epochs=2, seed=0,
         init="random", local_init=None, device="cpu", workers=1, resume=False,
-        watch=lambda *_: None,
+        watch=lambda *_: None, say=lambda _: None,
     )  # fmt: skip
 
 
@@ -39,6 +40,18 @@ def run(*words: object) -> str:
 def _shapes(data: AttributeData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "load_attribute_data", lambda spec, seed: data)
     monkeypatch.setattr("model.cli.load_attribute_data", lambda spec, seed: data)
+
+
+def test_train_says_what_no_triplet_can_be_made_of(data: AttributeData, tmp_path: Path) -> None:
+    once = Labelled(data.train[0].photo, {0: 3})
+    odd = replace(data, attributes=(Attribute("colour", (*COLOURS, "mauve")), data.attributes[1]))
+    said: list[str] = []
+    cli.train_with_attributes(
+        replace(odd, train=(*data.train, once)), tmp_path / "out", recipe="quick-triplet",
+        preset=None, epochs=2, seed=0, init="random", local_init=None, device="cpu", workers=1,
+        resume=False, watch=lambda *_: None, say=said.append,
+    )  # fmt: skip
+    assert said == ["colour: mauve left out of training, as fewer than two photos show it."]
 
 
 @pytest.mark.usefixtures("_shapes")

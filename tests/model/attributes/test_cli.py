@@ -65,7 +65,7 @@ def test_each_attribute_is_learned_from_examples(
     start = ("examples", "--data", "x", "--checkpoint", tiny, "--device", "cpu", "--heads", path)
     save_heads(heads, path)
     shown = call(*start, "--counts", 5, "--counts", 8, "--draws", 1)
-    assert "| attribute | 5 examples | 8 examples | in full |" in shown
+    assert "| attribute | values | 5 examples | 8 examples | in full |" in shown
     save_heads(heads.only(["half"]), path)
     with pytest.raises(ParameterError, match="one attribute only"):
         call(*start)

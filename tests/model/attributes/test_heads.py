@@ -58,6 +58,57 @@ def test_a_share_is_what_a_token_adds_in_the_direction_of_the_embedding(
     np.testing.assert_allclose(heads.attend("collar", *store), expected, atol=1e-5)
 
 
+def give_roots(heads: AttributeHeads) -> AttributeHeads:
+    roots = {"hem": np.array([8.0, 6.0], dtype=np.float32)}
+    return AttributeHeads(heads.fingerprint, heads.infos, heads.scaling, heads.maps, roots)
+
+
+def test_with_roots_an_embedding_is_the_squared_chance_of_each_value(
+    heads: AttributeHeads,
+) -> None:
+    store = draw_store(40)
+    scores = embed_slowly(heads, "hem", store).sum((1, 2)) / 10  # y of shares .64 and .36
+    chances = np.clip([0.64, 0.36] + np.array([0.8, 0.6]) * scores, 0, None)
+    assert ((chances == 0).any(axis=1)).any()
+    squared = chances**2 / np.linalg.norm(chances**2, axis=1, keepdims=True)
+    np.testing.assert_allclose(give_roots(heads).embed("hem", *store)[:, :2], squared, atol=1e-5)
+
+
+def test_with_roots_a_share_is_what_a_token_adds_to_the_values_named(
+    heads: AttributeHeads,
+) -> None:
+    store, rooted = draw_store(5), give_roots(heads)
+    parts = embed_slowly(heads, "hem", store)
+    towards = rooted.embed("hem", *store)[:, :2] * [8, 6]
+    added = np.maximum(np.einsum("blme,be->blm", parts, towards), 0)
+    expected = added / added.sum((1, 2), keepdims=True)
+    np.testing.assert_allclose(rooted.attend("hem", *store), expected, atol=1e-5)
+
+
+def test_roots_stay_with_their_attribute(heads: AttributeHeads, tmp_path: Path) -> None:
+    rooted, path = give_roots(heads), tmp_path / "a.safetensors"
+    save_heads(rooted, path)
+    for kept in (load_heads(path), rooted.with_quality({"hem": 0.25}), rooted.only(["hem"])):
+        assert kept.roots.keys() == {"hem"}
+        assert kept.roots["hem"].tolist() == [8, 6]
+    assert rooted.renamed({"hem": "edge"}).roots.keys() == {"edge"}
+
+
+def test_a_file_of_the_first_format_is_read(heads: AttributeHeads, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_heads(heads, path)
+    story = json.loads(read_metadata(path)) | {"format": "selvedge-attributes-1"}
+    save_file(load_file(path), path, {KEY: json.dumps(story)})
+    assert not load_heads(path).roots
+
+
+@pytest.mark.parametrize("roots", [{"cuff": [1, 1]}, {"hem": [1, 1, 1]}, {"hem": [1, 0]}])
+def test_roots_that_do_not_fit_are_refused(heads: AttributeHeads, roots: dict) -> None:
+    given = {name: np.array(each, dtype=np.float32) for name, each in roots.items()}
+    with pytest.raises(CheckpointError, match="do not fit together"):
+        AttributeHeads("f", heads.infos, heads.scaling, heads.maps, given)
+
+
 def test_attributes_differ_and_batches_do_not(heads: AttributeHeads) -> None:
     store = draw_store(6)
     together = heads.embed("collar", *store)

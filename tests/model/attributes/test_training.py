@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.attributes.learning_curve import draw_examples, measure_examples, render_examples
+from model.attributes.learning_curve import (
+    LearnedRow,
+    draw_examples,
+    measure_examples,
+    render_examples,
+)
 from model.attributes.records import Attribute, AttributeData, AttributeSplit, Labelled
 from model.attributes.report import render_attributes
 from model.attributes.stored import measure_stored, pack_embeddings
@@ -13,6 +18,7 @@ from model.attributes.token_cache import TokenStore
 from model.attributes.training import (
     _regress,
     fit_heads,
+    fit_whitening,
     measure_chance,
     measure_heads,
     measure_vectors,
@@ -95,7 +101,21 @@ def test_an_attribute_learned_from_examples_is_close_to_the_full_one(drawn) -> N
         assert len(row.learned[5]) == 2
         assert np.mean(row.learned[60]) > row.full - 0.2
         assert np.mean(row.learned[60]) > np.mean(row.learned[5])
-    assert "| mean | " in render_examples(rows)
+    assert "| mean | | " in render_examples(rows)
+
+
+def test_attributes_of_few_values_are_averaged_beside_the_others() -> None:
+    rows = [
+        LearnedRow("hem", 2, 0.7, {20: (0.5, 0.6)}),
+        LearnedRow("colour", 24, 0.9, {20: (0.2, 0.2)}),
+    ]
+    assert render_examples(rows).splitlines()[2:] == [
+        "| hem | 2 | 55.0 | 70.0 |",
+        "| colour | 24 | 20.0 | 90.0 |",
+        "| mean | | 37.5 | 80.0 |",
+        "| mean of these | 5 or fewer | 55.0 | 70.0 |",
+    ]
+    assert len(render_examples(rows[1:]).splitlines()) == 4
 
 
 def test_examples_are_of_different_items(drawn) -> None:
@@ -122,6 +142,33 @@ def test_a_part_of_a_split_keeps_its_photos(drawn) -> None:
     split = restrict(drawn[0].test, [1])
     assert (list(split.queries), list(split.candidates)) == ([1], [1])
     assert split.photos is drawn[0].test.photos
+
+
+def test_after_whitening_a_tokens_numbers_do_not_vary_together() -> None:
+    rng = np.random.default_rng(0)
+    mixed = np.matmul(rng.standard_normal((500, 2, 3, 4)), rng.standard_normal((2, 4, 4)))
+    mixed += 1e-4 * rng.standard_normal(mixed.shape)
+    mixed[..., 3] = 1e-6 * mixed[..., 3]  # too little to be stretched to the full
+    white = np.matmul(mixed, fit_whitening(mixed.astype(np.float32)))
+    for level in range(2):
+        tokens = white[:, level].reshape(-1, 4)
+        variances = np.linalg.eigvalsh(tokens.T @ tokens / len(tokens))
+        np.testing.assert_allclose(variances[1:], 1, atol=0.02)
+        assert variances[0] < 0.01
+
+
+def test_shares_of_values_come_with_the_map(drawn) -> None:
+    data, store, _, test = drawn
+    heads = fit_heads(data, store, "f", [0.1])[0]
+    kinds = [photo.values[1] for photo in data.train]
+    roots = heads.roots["hem"]
+    share = np.bincount(kinds) / len(kinds)
+    np.testing.assert_allclose(roots**2 / np.square(roots).sum(), share, atol=1e-5)
+    # Chances add up to one, so no embedding is empty.
+    described = heads.describe(*test.parts).reshape(80, -1)
+    scores = described @ heads.maps["hem"].reshape(2, -1).T
+    chances = roots * (roots + scores) / np.square(roots).sum()
+    np.testing.assert_allclose(chances.sum(1), 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("width", [30, 5])
