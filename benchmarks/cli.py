@@ -5,6 +5,7 @@ import sys
 import typer
 
 from benchmarks.attributes import attributes
+from benchmarks.codecs.command import codecs
 from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
@@ -25,6 +26,7 @@ def verbs() -> None:
 
 app.command()(encode)
 app.command()(attributes)
+app.command()(codecs)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)

@@ -14,6 +14,9 @@ from indexer.progress import Progress
 from indexer.protocols import EncoderLike
 from model.errors import SourceError
 
+# More photos than this gained nothing (docs/performance.md, Small).
+FIT_PHOTOS = 1000
+
 
 def learn_codebooks(
     photos: Sequence[Path],

@@ -1,42 +1,50 @@
-"""What product codes of one gallery mean: words learned from photos, in one file beside them.
+"""What the product codes of one gallery mean: learned from photos, in one file beside them.
 
-n images, L levels, M tokens a level, d token width, S bytes a token, D width of the global
-feature, G bytes a global feature.
+n images, L levels, M tokens a level, d token width, S bytes a token on average, D width of the
+global feature, G bytes a global feature.
 
-A token belongs to the same slot in every image, so what a slot's tokens have in common, their
-mean, is taken off first. What is left is coded with the words of the slot's level.
+A token is brought into its level's principal axes, after the mean of its slot is taken off: in
+them most of it lies in few numbers. Bits are given to the axes by their variance (reverse
+water-filling: Cover and Thomas, Elements of Information Theory, 10.3.3), over all levels at
+once; axes in a row that have 8 bits together are coded by one byte, which names one of 256
+words found by k-means. Axes that deserve no bits are left out.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import product_code
-from model.errors import GalleryMismatchError
+from indexer.product_code import WORDS, fit_parts, fit_words
 
-# More photos than this gained nothing (docs/performance.md, Small).
-FIT_PHOTOS = 1000
-_FORM = "selvedge-codebooks-1"
+_BITS = 8
+# An axis with less than this is left out.
+_LEAST_BITS = 0.02
 
 
 class Codebooks(NamedTuple):
-    """means (L, M, d), token_words (L, S, 256, d/S), global_words (G, 256, D/G); float32."""
+    """axes (L, d, d), columns; means (L, M, d) and words (L, 256, d) in those axes, float32.
 
+    groups (L, d) int64: which of its level's bytes codes an axis, -1 where none does.
+    global_words (G, 256, D/G) float32.
+    """
+
+    axes: NDArray[np.float32]
     means: NDArray[np.float32]
-    token_words: NDArray[np.float32]
+    words: NDArray[np.float32]
+    groups: NDArray[np.int64]
     global_words: NDArray[np.float32]
 
-    @property
-    def token_bytes(self) -> int:
-        """S."""
-        return int(self.token_words.shape[1])
+    def num_bytes(self, level: int) -> int:
+        """Bytes of a token of this level."""
+        return int(self.groups[level].max()) + 1
 
-    @property
-    def global_bytes(self) -> int:
-        """G."""
-        return len(self.global_words)
+    def edges(self, level: int) -> NDArray[np.int64]:
+        """First axis of each of the level's bytes, and the first axis that is left out."""
+        return np.searchsorted(
+            np.where(self.groups[level] < 0, WORDS, self.groups[level]),
+            np.arange(self.num_bytes(level) + 1),
+        )
 
 
 def fit_codebooks(
@@ -45,63 +53,83 @@ def fit_codebooks(
     token_bytes: int,
     global_bytes: int,
 ) -> Codebooks:
-    """Learn from (n, L, M, d) tokens and (n, D) global features; tokens of zeros are left out."""
+    """Learn from (n, L, M, d) tokens and (n, D) global features; tokens of zeros are left out.
+
+    Equal photos give equal codebooks.
+    """
     used = np.any(tokens != 0, axis=-1)  # (n, L, M)
     means = tokens.sum(0) / np.maximum(used.sum(0), 1)[..., None]
-    rest = tokens - means
-    words = [
-        product_code.fit_words(rest[:, level][used[:, level]], token_bytes)
-        for level in range(tokens.shape[1])
-    ]
+    rest = [(tokens - means)[:, level][used[:, level]] for level in range(tokens.shape[1])]
+    axes = np.stack([_principal(each) for each in rest])
+    rest = [each @ turn for each, turn in zip(rest, axes, strict=True)]
+    groups = group_axes(np.stack([np.square(each).mean(0) for each in rest]), token_bytes)
+    words = np.zeros((len(axes), WORDS, tokens.shape[-1]), np.float32)
+    for level, each in enumerate(rest):
+        for number in range(groups[level].max() + 1):
+            chosen = groups[level] == number
+            words[level][:, chosen] = fit_parts(each[:, chosen])
     return Codebooks(
-        means.astype(np.float32),
-        np.stack(words),
-        product_code.fit_words(global_feature, global_bytes),
+        axes,
+        np.einsum("lmd,lde->lme", means, axes).astype(np.float32),
+        words,
+        groups,
+        fit_words(global_feature, global_bytes),
     )
 
 
-def write_codebooks(path: Path, books: Codebooks, fingerprint: str) -> None:
-    """Write them in half precision; they belong to the checkpoint of this fingerprint.
+def group_axes(variance: NDArray[np.floating], token_bytes: int) -> NDArray[np.int64]:
+    """Share L * `token_bytes` bytes out among axes of (L, d) descending variances: (L, d) groups.
 
-    Raises:
-        CheckpointError: the disk is full or read-only.
+    >>> group_axes(np.array([[64.0, 4.0, 1.0, 1.0], [4.0, 1.0, 1e-9, 1e-9]]), 1).tolist()
+    [[0, 0, 0, 0], [0, 0, -1, -1]]
     """
-    import torch  # slow to load, and only galleries with product codes need it
+    levels = len(variance)
+    wanted = give_bits(variance, _BITS * levels * token_bytes).sum(1) / _BITS
+    shares = _round_to(wanted, levels * token_bytes)
+    groups = np.full(variance.shape, -1)
+    for level, num_bytes in enumerate(shares):
+        bits = give_bits(variance[level], _BITS * num_bytes)
+        middle = bits.cumsum() - bits / 2
+        coded = bits > _LEAST_BITS
+        number = np.minimum(middle[coded] // _BITS, num_bytes - 1)
+        # An axis may deserve more than a byte: then none begins inside it.
+        groups[level, : coded.sum()] = np.unique(number, return_inverse=True)[1]
+    return groups
 
-    from model.tensor_file import write_tensors
 
-    tensors = {
-        name: torch.from_numpy(values.astype(np.float16))
-        for name, values in books._asdict().items()
-    }
-    write_tensors(path, tensors, {"form": _FORM, "fingerprint": fingerprint}, "codebooks")
+def give_bits(variance: NDArray[np.floating], bits: float) -> NDArray[np.float64]:
+    """Bits of each number, log2(variance / level) / 2 where positive, `bits` in all.
 
-
-def read_codebooks(path: Path, fingerprint: str) -> Codebooks:
-    """Read what `write_codebooks` wrote.
-
-    Raises:
-        CheckpointError: missing or damaged.
-        GalleryMismatchError: of another form, or for another checkpoint.
+    >>> give_bits(np.array([16.0, 1.0, 0.25]), 2).round(3).tolist()
+    [2.0, 0.0, 0.0]
     """
-    from model.tensor_file import read_tensors
+    spread = np.log2(np.maximum(variance, 1e-12)).ravel()
+    low, high = spread.min() - 2 * bits - 1, spread.max()
+    for _ in range(60):
+        level = (low + high) / 2
+        low, high = (low, level) if _bits(spread, level).sum() < bits else (level, high)
+    return _bits(spread, low).reshape(variance.shape)
 
-    tensors, said = read_tensors(path, "the words of the gallery's codes are missing")
-    if said.get("form") != _FORM or set(tensors) != set(Codebooks._fields):
-        raise GalleryMismatchError(
-            f"{path} is {said.get('form', 'no codebooks')}, expected {_FORM}; restore it, or build "
-            "the index again with --overwrite"
-        )
-    if said.get("fingerprint") != fingerprint:
-        raise GalleryMismatchError(
-            f"{path} belongs to checkpoint {said.get('fingerprint', '')[:12]}, the gallery to "
-            f"{fingerprint[:12]}; restore both from one backup, or build the index again with "
-            "--overwrite"
-        )
-    found = Codebooks(*(tensors[name].float().numpy() for name in Codebooks._fields))
-    if not all(np.isfinite(values).all() for values in found):
-        raise GalleryMismatchError(
-            f"{path} has numbers that are not finite; restore it, or build the index again with "
-            "--overwrite"
-        )
+
+def _bits(spread: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    return np.maximum(spread - level, 0) / 2
+
+
+def _round_to(wanted: NDArray[np.float64], total: int) -> NDArray[np.int64]:
+    """Whole numbers near those wanted, at least 1 each, `total` in all."""
+    found = np.maximum(np.rint(wanted).astype(np.int64), 1)
+    while found.sum() != total:
+        step = 1 if found.sum() < total else -1
+        may = found > 1 if step < 0 else found > 0
+        found[np.argmax(np.where(may, step * (wanted - found), -np.inf))] += step
+    return found
+
+
+def _principal(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Axes (d, d), columns, in which (n, d) rows extend, the longest first."""
+    _, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+    axes = axes[:, ::-1]
+    # The sign of an axis is arbitrary; its largest entry decides, so that runs agree.
+    sign = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0))
+    found: NDArray[np.float32] = (axes * sign).astype(np.float32)
     return found

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.checkpoint import FIT_SAMPLE, EncoderPlan
-from indexer.codebook_learning import learn_codebooks
-from indexer.codebooks import FIT_PHOTOS, write_codebooks
+from indexer.codebook_file import write_codebooks
+from indexer.codebook_learning import FIT_PHOTOS, learn_codebooks
 from indexer.files import (
     IndexFiles,
     discard_generation,

@@ -12,7 +12,7 @@ D global width, R recall width, L levels, M tokens a level, d token width. One r
 There is no column `recall` where stage one compares the global feature. With product codes
 (`indexer.token_codec`) of S bytes a token and G a global feature:
 
-    tokens                     uint8[L*M*S]    global_code     uint8[G]
+    tokens                     uint8[M*L*S]    global_code     uint8[G]
 
 and no `token_scales`; `global_code` only where there is `recall`.
 
@@ -86,7 +86,8 @@ def token_columns(dims: Dims) -> dict[str, tuple[tuple[int, ...], Any]]:
         tokens = {"tokens": ((*slots, dims.token_dim), np.int8)}
         return {**tokens, "token_scales": (slots, np.float16), **geometry}
     found: dict[str, tuple[tuple[int, ...], Any]]
-    found = {"tokens": ((*slots, dims.token_bytes), np.uint8), **geometry}
+    codes = (dims.num_tokens, dims.levels * dims.token_bytes)
+    found = {"tokens": (codes, np.uint8), **geometry}
     if dims.recall_dim is None:
         return found
     return {**found, "global_code": ((dims.global_bytes,), np.uint8)}

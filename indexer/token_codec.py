@@ -4,22 +4,23 @@ n images, L levels, M tokens a level, d token width, S bytes a token, D width of
 feature, G bytes a global feature.
 
     int8   every element a byte, a float16 scale a token: d + 2 bytes a token
-    pqS    S bytes a token (`indexer.codebooks`), and G bytes a global feature
+    pqS    S bytes a token on average (`indexer.codebooks`), and G bytes a global feature
 
-Either way `read` gives a `TokenBlock` with int8 elements. With product codes that is looking
-up, for no more items than are asked for.
+Either way `to_block` gives int8 elements with a scale. With product codes that is looking up and
+one matrix product a level, for no more items than are asked for.
 """
 
 import re
-from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer import product_code
-from indexer.codebooks import Codebooks, read_codebooks
+from indexer.codebook_file import read_codebooks
+from indexer.codebooks import Codebooks
 from indexer.codec import pack_geometry, pack_tokens, unpack_mass
 from indexer.manifest import Dims, Manifest
 from indexer.protocols import TokenBlock
@@ -57,75 +58,104 @@ class ProductCodec:
 
     def __init__(self, books: Codebooks) -> None:
         self._books = books
+        self._levels = [_Level.of(books, level) for level in range(len(books.axes))]
 
     def pack(self, encoded: "Encoded") -> dict[str, NDArray[Any]]:
         used = np.any(encoded.tokens != 0, axis=-1)
-        rest = encoded.tokens - self._books.means
-        codes = [
-            product_code.encode(rest[:, level].reshape(-1, rest.shape[-1]), words)
-            for level, words in enumerate(self._books.token_words)
-        ]
-        shape = (len(rest), rest.shape[2], self._books.token_bytes)
+        codes = [level.encode(encoded.tokens[:, place]) for place, level in enumerate(self._levels)]
         geometry = pack_geometry(encoded.geometry, encoded.mass)
         # No code says zero: a token that is not used is one without mass.
         geometry[..., -1] = np.where(used, np.maximum(geometry[..., -1], 1), 0)
         return {
-            "tokens": np.stack([each.reshape(shape) for each in codes], axis=1),
+            "tokens": np.concatenate(codes, axis=-1),
             "geometry": geometry,
             "global_code": product_code.encode(encoded.global_feature, self._books.global_words),
         }
 
     def to_block(self, arrays: tuple[NDArray[Any], ...]) -> TokenBlock:
-        codes, geometry, *rest = arrays  # (n, L, M, S), (n, L, M, 6), (n, G)
+        codes, geometry, *rest = arrays  # (n, M, L*S), (n, L, M, 6), (n, G)
+        levels, num_tokens, width = self._books.means.shape
+        tokens = np.empty((len(codes), levels, num_tokens, width), np.int8)
+        scales = np.empty(tokens.shape[:-1], np.float32)
+        first = 0
+        for place, level in enumerate(self._levels):
+            part = codes[..., first : first + level.num_bytes]
+            tokens[:, place], scales[:, place] = level.decode(part)
+            first += level.num_bytes
         mass = unpack_mass(geometry)
-        tokens, squared = self._look_up(codes)
-        unused = mass == 0
-        if unused.any():
-            tokens[unused] = 0
-        scales = np.where(unused, 0, 1 / np.sqrt(np.maximum(squared, 1)))
-        return TokenBlock(
-            tokens, scales.astype(np.float32), mass, geometry, *map(self._decode_global, rest)
-        )
-
-    def _look_up(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """Tokens (n, L, M, d) of (n, L, M, S) codes, and their squared lengths (n, L, M)."""
-        slots = codes.reshape(len(codes), -1)  # (n, L*M*S)
-        place = slots + product_code.WORDS * np.arange(slots.shape[1])
-        tokens = self._words.take(place, axis=0).view(np.int8)
-        squared = self._squares.take(place).reshape(*codes.shape).sum(-1)
-        return tokens.reshape(*codes.shape[:3], -1), squared
+        if (unused := mass == 0).any():
+            tokens[unused], scales[unused] = 0, 0
+        return TokenBlock(tokens, scales, mass, geometry, *map(self._decode_global, rest))
 
     def _decode_global(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         found = product_code.decode(codes, self._books.global_words)
         unit: NDArray[np.float32] = found / np.linalg.norm(found, axis=-1, keepdims=True)
         return unit
 
-    @cached_property
-    def _int8_words(self) -> NDArray[np.int8]:
-        """Words of every slot with its mean in them, by one scale a slot: (L*M*S*256, d/S)."""
-        means, words = self._books.means, self._books.token_words
-        levels, num_tokens, _ = means.shape
-        _, parts, _, width = words.shape
-        whole = words[:, None] + means.reshape(levels, num_tokens, parts, 1, width)
-        largest = np.abs(whole).max(axis=(2, 3, 4), keepdims=True)
-        small = np.rint(127 * whole / np.where(largest > 0, largest, 1))
-        return small.astype(np.int8).reshape(-1, width)
 
-    @cached_property
-    def _words(self) -> NDArray[Any]:
-        """The same, a word as one element: (L*M*S*256,), which is fast to look up."""
-        words = self._int8_words
-        return words.view(_ELEMENT.get(words.shape[1], np.dtype((np.void, words.shape[1])))).ravel()
+class _Level(NamedTuple):
+    """One level's words, ready to be looked up; k axes are coded, in b groups.
 
-    @cached_property
-    def _squares(self) -> NDArray[np.float32]:
-        """Squared length of each word: (L*M*S*256,)."""
-        squares: NDArray[np.float32] = np.square(self._int8_words.astype(np.float32)).sum(-1)
-        return squares
+    words: b arrays (256, width of the group). axes (d, k). means (M, k). left: the squared
+    length (M,) of what the axes that are left out add to each slot.
+    An element is a whole number of steps, -127 to 127, whatever the code: back (k, d) and
+    constant (M, d), what the axes left out add, lead to them.
+    """
 
+    words: list[NDArray[np.float32]]
+    edges: NDArray[np.int64]
+    axes: NDArray[np.float32]
+    means: NDArray[np.float32]
+    left: NDArray[np.float32]
+    step: float
+    back: NDArray[np.float32]
+    constant: NDArray[np.float32]
 
-# Copying a word of so many bytes as one number is several times faster than as bytes.
-_ELEMENT = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.complex128}
+    @classmethod
+    def of(cls, books: Codebooks, level: int) -> "_Level":
+        edges = books.edges(level)
+        axes, means, coded = books.axes[level], books.means[level], edges[-1]
+        words = [
+            np.ascontiguousarray(books.words[level][:, first:end]) for first, end in pairwise(edges)
+        ]
+        longest = np.sqrt(sum(np.square(each).sum(-1).max() for each in words))
+        step = float(longest + np.linalg.norm(means, axis=-1).max()) / 127
+        left = means[:, coded:]
+        return cls(
+            words,
+            edges,
+            np.ascontiguousarray(axes[:, :coded]),
+            np.ascontiguousarray(means[:, :coded]),
+            np.square(left).sum(-1),
+            step,
+            np.ascontiguousarray(axes[:, :coded].T) / step,
+            left @ axes[:, coded:].T / step,
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self.words)
+
+    def encode(self, tokens: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """(n, M, d) tokens to (n, M, b) bytes."""
+        turned = (tokens @ self.axes - self.means).reshape(-1, self.axes.shape[1])
+        parts = np.split(turned, self.edges[1:-1], axis=1)
+        codes = [product_code.name_nearest(*pair) for pair in zip(parts, self.words, strict=True)]
+        return np.stack(codes, axis=-1).reshape(*tokens.shape[:2], self.num_bytes)
+
+    def decode(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """(n, M, b) bytes to (n, M, d) int8 elements and (n, M) scales, of unit length."""
+        turned = np.empty((*codes.shape[:2], self.axes.shape[1]), np.float32)
+        for place, (words, (first, end)) in enumerate(
+            zip(self.words, pairwise(self.edges), strict=True)
+        ):
+            turned[..., first:end] = words.take(codes[..., place], axis=0)
+        turned += self.means
+        length = np.sqrt(np.einsum("nmk,nmk->nm", turned, turned) + self.left)
+        tokens = turned.reshape(-1, turned.shape[-1]) @ self.back  # (n*M, d)
+        tokens = tokens.reshape(*codes.shape[:2], -1)
+        tokens += self.constant
+        return np.rint(tokens, out=tokens).astype(np.int8), self.step / length
 
 
 def parse_tokens(name: str) -> int | None:
@@ -147,8 +177,11 @@ def parse_tokens(name: str) -> int | None:
 def with_codes(dims: Dims, tokens: str | None) -> Dims:
     """The sizes of a gallery that stores tokens so; ParameterError where that does not fit."""
     token_bytes = parse_tokens(tokens or "int8")
-    if token_bytes is not None:
-        product_code.require_parts(dims.token_dim, token_bytes)
+    if token_bytes is not None and token_bytes > dims.token_dim:
+        raise ParameterError(
+            f"tokens of {dims.token_dim} numbers need no more than that many bytes; choose "
+            f"pq{dims.token_dim} or less, or int8"
+        )
     return dims.model_copy(update={"token_bytes": token_bytes})
 
 

@@ -3,7 +3,7 @@
 N photos, S scales, D global width, L levels, M tokens a level, d token width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,9 +85,3 @@ def _encode(encoder: Encoder, photos: Sequence[Photo], queries: bool, say: Say) 
 
 def _stack(photos: list[Encoded]) -> Encoded:
     return Encoded(*(np.stack(each) for each in zip(*photos, strict=True)))
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices that cover `count` places in order."""
-    for start in range(0, count, size):
-        yield slice(start, start + size)
