@@ -10,6 +10,7 @@ from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
+from benchmarks.recall import recall
 from benchmarks.report import report
 from benchmarks.serve import serve
 from benchmarks.soak.command import soak
@@ -30,6 +31,7 @@ app.command()(codecs)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
+app.command()(recall)
 app.command()(report)
 app.command()(serve)
 app.command()(soak)

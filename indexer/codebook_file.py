@@ -22,7 +22,7 @@ def write_codebooks(path: Path, books: Codebooks, fingerprint: str) -> None:
 
     tensors = {
         name: torch.from_numpy(
-            values.astype(np.float16 if values.dtype == np.float32 else np.int16)
+            np.ascontiguousarray(values, np.float16 if values.dtype == np.float32 else np.int16)
         )
         for name, values in books._asdict().items()
     }
@@ -58,7 +58,7 @@ def read_codebooks(path: Path, fingerprint: str) -> Codebooks:
         )
     return Codebooks(
         **{
-            name: values.astype(np.int64 if name == "groups" else np.float32)
+            name: values.astype(np.int64 if name.endswith("groups") else np.float32)
             for name, values in arrays.items()
         }
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.product_code import WORDS, fit_parts, fit_words
+from indexer.product_code import WORDS, fit_parts
 
 _BITS = 8
 # An axis with less than this is left out.
@@ -23,28 +23,22 @@ _LEAST_BITS = 0.02
 
 
 class Codebooks(NamedTuple):
-    """axes (L, d, d), columns; means (L, M, d) and words (L, 256, d) in those axes, float32.
+    """What is needed to write and to read codes; float32, but for groups.
 
-    groups (L, d) int64: which of its level's bytes codes an axis, -1 where none does.
-    global_words (G, 256, D/G) float32.
+    axes (L, d, d), columns. means (L, M, d). words (L, 256, d), along the axes. groups (L, d)
+    int64: which of its level's bytes codes an axis, -1 where none does.
+    The same of the global feature, of which only the k axes that are coded are kept:
+    global_axes (D, k), global_mean (1, D), global_words (256, k), global_groups (k,).
     """
 
     axes: NDArray[np.float32]
     means: NDArray[np.float32]
     words: NDArray[np.float32]
     groups: NDArray[np.int64]
+    global_axes: NDArray[np.float32]
+    global_mean: NDArray[np.float32]
     global_words: NDArray[np.float32]
-
-    def num_bytes(self, level: int) -> int:
-        """Bytes of a token of this level."""
-        return int(self.groups[level].max()) + 1
-
-    def edges(self, level: int) -> NDArray[np.int64]:
-        """First axis of each of the level's bytes, and the first axis that is left out."""
-        return np.searchsorted(
-            np.where(self.groups[level] < 0, WORDS, self.groups[level]),
-            np.arange(self.num_bytes(level) + 1),
-        )
+    global_groups: NDArray[np.int64]
 
 
 def fit_codebooks(
@@ -58,23 +52,41 @@ def fit_codebooks(
     Equal photos give equal codebooks.
     """
     used = np.any(tokens != 0, axis=-1)  # (n, L, M)
-    means = tokens.sum(0) / np.maximum(used.sum(0), 1)[..., None]
+    means = (tokens.sum(0) / np.maximum(used.sum(0), 1)[..., None]).astype(np.float32)
     rest = [(tokens - means)[:, level][used[:, level]] for level in range(tokens.shape[1])]
+    axes, words, groups = _fit(rest, token_bytes)
+    mean = global_feature.mean(0, keepdims=True)
+    whole = _fit([global_feature - mean], global_bytes)
+    coded = whole.groups[0] >= 0
+    return Codebooks(
+        axes,
+        means,
+        words,
+        groups,
+        whole.axes[0][:, coded],
+        mean,
+        whole.words[0][:, coded],
+        whole.groups[0][coded],
+    )
+
+
+class _Fitted(NamedTuple):
+    axes: NDArray[np.float32]
+    words: NDArray[np.float32]
+    groups: NDArray[np.int64]
+
+
+def _fit(rest: list[NDArray[np.float32]], num_bytes: int) -> _Fitted:
+    """Fit codes of `num_bytes` a vector on average to (n, d) vectors of each level."""
     axes = np.stack([_principal(each) for each in rest])
-    rest = [each @ turn for each, turn in zip(rest, axes, strict=True)]
-    groups = group_axes(np.stack([np.square(each).mean(0) for each in rest]), token_bytes)
-    words = np.zeros((len(axes), WORDS, tokens.shape[-1]), np.float32)
-    for level, each in enumerate(rest):
+    turned = [each @ turn for each, turn in zip(rest, axes, strict=True)]
+    groups = group_axes(np.stack([np.square(each).mean(0) for each in turned]), num_bytes)
+    words = np.zeros((len(axes), WORDS, axes.shape[-1]), np.float32)
+    for level, each in enumerate(turned):
         for number in range(groups[level].max() + 1):
             chosen = groups[level] == number
             words[level][:, chosen] = fit_parts(each[:, chosen])
-    return Codebooks(
-        axes,
-        np.einsum("lmd,lde->lme", means, axes).astype(np.float32),
-        words,
-        groups,
-        fit_words(global_feature, global_bytes),
-    )
+    return _Fitted(axes, words, groups)
 
 
 def group_axes(variance: NDArray[np.floating], token_bytes: int) -> NDArray[np.int64]:

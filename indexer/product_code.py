@@ -1,8 +1,7 @@
-"""Product quantisation: a vector is cut into parts, and each part named by one byte.
+"""Product quantisation: parts of a vector are named by a byte each.
 
-n vectors, W width, S bytes a vector, W/S numbers a part. A byte chooses one of 256 *words* of
-its part, found by k-means (Jegou, Douze and Schmid, Product Quantization for Nearest
-Neighbor Search, 2011).
+n vectors, W numbers of one part. A byte names one of 256 *words*, found by k-means (Jegou, Douze
+and Schmid, Product Quantization for Nearest Neighbor Search, 2011).
 """
 
 from typing import Any
@@ -37,28 +36,8 @@ def fit_parts(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return words
 
 
-def fit_words(vectors: NDArray[np.float32], num_bytes: int) -> NDArray[np.float32]:
-    """Find words (S, 256, W/S) of all parts of (n, W) vectors."""
-    parts = np.split(vectors, num_bytes, axis=1)
-    return np.stack([fit_parts(part) for part in parts])
-
-
 def name_nearest(parts: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Name the nearest of (256, W) words for each of (n, W) parts: (n,)."""
     _, found = _faiss.knn(np.ascontiguousarray(parts), np.ascontiguousarray(words), 1)
     names: NDArray[np.uint8] = found[:, 0].astype(np.uint8)
     return names
-
-
-def encode(vectors: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Name the nearest word of each part: (n, W) vectors to (n, S) bytes."""
-    parts = np.split(vectors, len(words), axis=1)
-    return np.stack([name_nearest(*pair) for pair in zip(parts, words, strict=True)], axis=1)
-
-
-def decode(codes: NDArray[np.uint8], words: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put the named words together: (n, S) bytes to (n, W)."""
-    num_bytes, _, part = words.shape
-    first = WORDS * np.arange(num_bytes)
-    found = words.reshape(-1, part).take(codes + first, axis=0)  # (n, S, W/S)
-    return found.reshape(len(codes), num_bytes * part)

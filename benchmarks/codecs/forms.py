@@ -178,7 +178,7 @@ FORMS: dict[str, Callable[[Features], Restore]] = {
     "1 bit, ITQ": fit_binary,
     "plain PQ, 16 bytes": lambda fit: fit_plain(fit, 16),
     "plain PQ, 8 bytes": lambda fit: fit_plain(fit, 8),
-    **{f"pq{size}": (lambda fit, size=size: fit_codes(fit, size)) for size in (16, 12, 8, 6, 4, 2)},
+    **{f"pq{size}": (lambda fit, size=size: fit_codes(fit, size)) for size in (16, 12, 8, 4)},
 }
 
 
