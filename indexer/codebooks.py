@@ -97,15 +97,17 @@ def group_axes(variance: NDArray[np.floating], token_bytes: int) -> NDArray[np.i
     """
     levels = len(variance)
     wanted = give_bits(variance, _BITS * levels * token_bytes).sum(1) / _BITS
-    shares = _round_to(wanted, levels * token_bytes)
+    shares = _round_to(wanted, levels * token_bytes, variance.shape[1])
     groups = np.full(variance.shape, -1)
     for level, num_bytes in enumerate(shares):
         bits = give_bits(variance[level], _BITS * num_bytes)
-        middle = bits.cumsum() - bits / 2
-        coded = bits > _LEAST_BITS
-        number = np.minimum(middle[coded] // _BITS, num_bytes - 1)
-        # An axis may deserve more than a byte: then none begins inside it.
-        groups[level, : coded.sum()] = np.unique(number, return_inverse=True)[1]
+        coded = max(int((bits > _LEAST_BITS).sum()), num_bytes)
+        number = (bits.cumsum() - bits / 2)[:coded] // _BITS
+        # An axis may deserve more than a byte; no byte stays without an axis for that.
+        place = np.arange(num_bytes)
+        edges = np.maximum.accumulate(np.searchsorted(number, place) - place) + place
+        edges = np.minimum(edges, coded - num_bytes + place)
+        groups[level, :coded] = np.searchsorted(edges, np.arange(coded), side="right") - 1
     return groups
 
 
@@ -127,12 +129,12 @@ def _bits(spread: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     return np.maximum(spread - level, 0) / 2
 
 
-def _round_to(wanted: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """Whole numbers near those wanted, at least 1 each, `total` in all."""
-    found = np.maximum(np.rint(wanted).astype(np.int64), 1)
+def _round_to(wanted: NDArray[np.float64], total: int, most: int) -> NDArray[np.int64]:
+    """Whole numbers near those wanted, 1 to `most` each, `total` in all."""
+    found = np.clip(np.rint(wanted).astype(np.int64), 1, most)
     while found.sum() != total:
         step = 1 if found.sum() < total else -1
-        may = found > 1 if step < 0 else found > 0
+        may = found > 1 if step < 0 else found < most
         found[np.argmax(np.where(may, step * (wanted - found), -np.inf))] += step
     return found
 

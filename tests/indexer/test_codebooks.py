@@ -107,6 +107,15 @@ def test_a_handful_of_photos_is_enough():
     assert (tokens * photos.tokens).sum(-1).min() > 0.99
 
 
+@pytest.mark.parametrize("variance", [[1, 0, 0, 0], [1e9, 1e-9, 1e-9, 1e-9], [1, 1, 1, 1]])
+@pytest.mark.parametrize("token_bytes", [1, 2, 3, 4])
+def test_no_byte_stays_without_an_axis(variance, token_bytes):
+    groups = group_axes(np.array([variance, variance], float), token_bytes)
+    for level in groups:
+        assert set(level[level >= 0]) == set(range(level.max() + 1))
+    assert (groups.max(1) + 1).sum() == 2 * token_bytes
+
+
 @pytest.mark.parametrize("bits", [1, 7.5, 64])
 def test_all_bits_are_given(bits):
     variance = np.geomspace(1, 1e-4, 20)
