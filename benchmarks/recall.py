@@ -4,6 +4,7 @@ n items, R width of the recall vector. Vectors are drawn: clusters of ten around
 are clustered themselves, so that the hundred nearest are a matter of degree, as with photos.
 """
 
+import importlib
 import json
 import time
 from collections.abc import Callable
@@ -142,12 +143,12 @@ def _measure_usearch(
 ) -> Row | None:
     """The same by usearch, where it is installed: its own defaults, int8, twice the candidates."""
     try:
-        from usearch.index import Index
+        index_type = importlib.import_module("usearch.index").Index
     except ImportError:
         typer.echo("usearch is not installed: no row of it (pip install usearch)", err=True)
         return None
     start = time.perf_counter()
-    index = Index(ndim=vectors.shape[1], metric="ip", dtype="i8", expansion_search=256)
+    index = index_type(ndim=vectors.shape[1], metric="ip", dtype="i8", expansion_search=256)
     index.add(np.arange(len(vectors)), vectors, threads=1)
     build_s = time.perf_counter() - start
     found, query_ms = _time(lambda query: index.search(query[0], COUNT).keys[None], queries, rounds)

@@ -45,7 +45,7 @@ class AxisCode(NamedTuple):
         axes = np.ascontiguousarray(axes[:, :coded])
         parts = [np.ascontiguousarray(words[:, first:end]) for first, end in pairwise(edges)]
         along = means @ axes
-        constant = means - along @ axes.T
+        constant = (means - along @ axes.T).astype(np.float32)
         longest = np.sqrt(sum(float(np.square(part).sum(-1).max()) for part in parts))
         step = float(longest + np.linalg.norm(means, axis=-1).max()) / 127
         return cls(
@@ -56,8 +56,8 @@ class AxisCode(NamedTuple):
             constant,
             np.square(constant).sum(-1),
             step,
-            axes / step,
-            constant / step,
+            (axes / step).astype(np.float32),
+            (constant / step).astype(np.float32),
         )
 
     @property

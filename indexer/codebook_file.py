@@ -1,6 +1,7 @@
 """The file of codebooks in an index folder, tied to the checkpoint whose tokens they code."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,9 +57,8 @@ def read_codebooks(path: Path, fingerprint: str) -> Codebooks:
             f"{path} has numbers that are not finite; restore it, or build the index again with "
             "--overwrite"
         )
-    return Codebooks(
-        **{
-            name: values.astype(np.int64 if name.endswith("groups") else np.float32)
-            for name, values in arrays.items()
-        }
-    )
+    kinds: dict[str, Any] = {
+        name: values.astype(np.int64 if name.endswith("groups") else np.float32)
+        for name, values in arrays.items()
+    }
+    return Codebooks(**kinds)

@@ -6,6 +6,7 @@ the global feature.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import faiss
@@ -178,7 +179,7 @@ FORMS: dict[str, Callable[[Features], Restore]] = {
     "1 bit, ITQ": fit_binary,
     "plain PQ, 16 bytes": lambda fit: fit_plain(fit, 16),
     "plain PQ, 8 bytes": lambda fit: fit_plain(fit, 8),
-    **{f"pq{size}": (lambda fit, size=size: fit_codes(fit, size)) for size in (16, 12, 8, 4)},
+    **{f"pq{size}": partial(fit_codes, token_bytes=size) for size in (16, 12, 8, 4)},
 }
 
 
@@ -215,4 +216,4 @@ def _rows(tokens: Floats) -> Floats:
 
 def geometry_bytes(photos: Features) -> int:
     """Bytes of ellipses and mass of a photo."""
-    return GEOMETRY_BYTES * photos.mass[0].size
+    return GEOMETRY_BYTES * int(photos.mass[0].size)
