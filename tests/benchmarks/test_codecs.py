@@ -16,7 +16,7 @@ def photos() -> Features:
         vectors = rng.normal(size=shape).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
-    mass = rng.uniform(0.1, 0.9, (40, 2, 4)).astype(np.float32)
+    mass = rng.permuted(np.tile(np.float32([0.1, 0.2, 0.3, 0.4]), (40, 2, 1)), axis=-1)
     geometry = np.full((40, 2, 4, 5), 0.5, np.float32)
     return Features(unit(40, 64), unit(40, 2, 4, 128), mass, geometry, unit(40, 16))
 
