@@ -5,10 +5,12 @@ import sys
 import typer
 
 from benchmarks.attributes import attributes
+from benchmarks.codecs.command import codecs
 from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
 from benchmarks.probes import probes
 from benchmarks.queries import queries
+from benchmarks.recall import recall
 from benchmarks.report import report
 from benchmarks.rerank import rerank
 from benchmarks.serve import serve
@@ -26,9 +28,11 @@ def verbs() -> None:
 
 app.command()(encode)
 app.command()(attributes)
+app.command()(codecs)
 app.command()(fuzz)
 app.command()(probes)
 app.command()(queries)
+app.command()(recall)
 app.command()(report)
 app.command()(rerank)
 app.command()(serve)

@@ -37,6 +37,7 @@ from indexer.staging import (
     require_same,
 )
 from indexer.store import Store, make_schema
+from indexer.token_codec import TokenCodec, open_codec
 from model.errors import SourceError
 
 __all__ = ["BuildOptions", "BuildReport", "build_gallery", "build_index"]
@@ -109,10 +110,10 @@ def build_index(
         refuse_foreign(index_dir)
         finished = find_finished(index_dir, options.overwrite)
         if finished is not None:
-            require_same(index_dir, finished, plan, num_photos, digest)
+            require_same(index_dir, finished, plan, num_photos, digest, options.tokens)
             add_of_checkpoint(index_dir, finished, options.attributes)
             return _report(index_dir, finished, started, up_to_date=True)
-        building = find_unfinished(index_dir, plan, num_photos, digest, options.overwrite)
+        building = find_unfinished(index_dir, plan, num_photos, digest, options)
         if building is None:
             building = begin(index_dir, photos, (num_photos, digest), plan, options, watch)
         return _Build(index_dir, building, plan, options, watch).run(started)
@@ -161,6 +162,7 @@ class _Build:
         require_fingerprint(self._root, self._manifest, encoder.fingerprint)
         limit = self._options.max_failures
         report = FailureReport(self._files.building_failures, limit, handled=handled)
+        codec = open_codec(self._root, self._manifest)
         total, size = self._manifest.source.num_photos, self._manifest.chunk_size
         self._progress.begin("Encoding photos", total)
         self._progress.advance(handled)
@@ -169,18 +171,20 @@ class _Build:
         with closing(loader.load_all(photos)) as stream:
             for start in range(handled, total, size):
                 chunk = self._readable(islice(stream, size), report)
-                self._add_chunk(store, encoder, chunk, report, min(start + size, total))
+                self._add_chunk(store, encoder, codec, chunk, report, min(start + size, total))
 
     def _add_chunk(
         self,
         store: Store,
         encoder: EncoderLike,
+        codec: TokenCodec,
         chunk: Iterator[Loaded],
         report: FailureReport,
         end: int,
     ) -> None:
         rows = encode_rows(
             encoder,
+            codec,
             chunk,
             batch_size=self._manifest.batch_size,
             schema=self._schema,

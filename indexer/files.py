@@ -3,6 +3,7 @@
     manifest.json            the facts; its rename is what publishes a gallery
     gallery.lance/           the items (Lance), the single source of truth
     checkpoint.safetensors   the weights that encoded them
+    codebooks.safetensors    what product codes mean, where tokens are stored as such
     attributes/              heads that read attributes from the tokens, one file or more
     recall.faiss, .json      derived from the items; may be deleted at any time
     failures.csv             photos that could not be read, with the reason
@@ -26,11 +27,11 @@ from typing import NamedTuple
 from model.errors import GalleryBusyError, StorageError
 
 _OURS = re.compile(
-    r"(manifest|building|recall(-\d+)?)\.json|gallery(-\d+)?\.lance|checkpoint(-\d+)?\.safetensors"
+    r"(manifest|building|recall(-\d+)?)\.json|gallery(-\d+)?\.lance|(checkpoint|codebooks)(-\d+)?\.safetensors"
     r"|attributes(-\d+)?|recall(-\d+)?\.faiss|failures\.csv|building-failures\.csv|photos\.arrow|lost\+found|\..*"
 )
 _GENERATION = re.compile(
-    r"(?:gallery|checkpoint|recall|attributes)(?:-(\d+))?(?:\.(?:lance|safetensors|faiss|json))?"
+    r"(?:gallery|checkpoint|codebooks|recall|attributes)(?:-(\d+))?(?:\.(?:lance|safetensors|faiss|json))?"
 )
 
 
@@ -47,6 +48,10 @@ class IndexFiles(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         return self.root / f"checkpoint{self._suffix}.safetensors"
+
+    @property
+    def codebooks(self) -> Path:
+        return self.root / f"codebooks{self._suffix}.safetensors"
 
     @property
     def attributes(self) -> Path:
@@ -102,7 +107,7 @@ def discard_generation(files: IndexFiles) -> None:
         for folder in (files.dataset, files.attributes):
             if folder.exists():
                 shutil.rmtree(folder)
-        for path in (files.checkpoint, files.recall, files.recall_tie):
+        for path in (files.checkpoint, files.codebooks, files.recall, files.recall_tie):
             path.unlink(missing_ok=True)
 
 

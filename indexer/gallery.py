@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from indexer.attribute_cache import DEFAULT_BUDGET_MB, EmbeddingCache, Embeddings
 from indexer.attributes import AttributeSet, read_attributes
-from indexer.codec import unpack_geometry, unpack_mass, unpack_tokens
+from indexer.codec import unpack_geometry, unpack_tokens
 from indexer.delta import DeltaRecall
 from indexer.derive import open_recall
 from indexer.files import ReaderLease
 from indexer.manifest import Dims, Manifest
 from indexer.protocols import Recalled, Selection, TokenBlock
 from indexer.results import GalleryStamp, Item
-from indexer.store import ITEM_COLUMNS, ROW_ID, TOKEN_COLUMNS, Store, make_schema
+from indexer.store import ITEM_COLUMNS, ROW_ID, Store, make_schema
+from indexer.token_codec import TokenCodec, open_codec
 from indexer.tokens import (
     ResidentTokens,
     bytes_per_item,
     read_arrays,
     stage_two_columns,
-    to_block,
     to_matrix,
 )
 from model.errors import GalleryMismatchError, ItemNotFoundError, StorageError
@@ -49,6 +49,7 @@ class EmbeddedGallery:
         store: Store,
         recall: DeltaRecall,
         lease: ReaderLease,
+        codec: TokenCodec,
         resident: ResidentTokens | None = None,
         attributes: AttributeSet | None = None,
         embeddings: EmbeddingCache | None = None,
@@ -60,6 +61,7 @@ class EmbeddedGallery:
         self._store = store
         self._recall = recall
         self._lease = lease
+        self._codec = codec
         self._count = store.count()
         self._resident = resident
 
@@ -95,7 +97,8 @@ class EmbeddedGallery:
                 recall.move_to_gpu()
             attributes = read_attributes(manifest.files(path).attributes, manifest.fingerprint)
             cache = EmbeddingCache(attribute_budget_mb)
-            gallery = cls(path, manifest, store, recall, lease, None, attributes, cache)
+            codec = open_codec(path, manifest)
+            gallery = cls(path, manifest, store, recall, lease, codec, None, attributes, cache)
             gallery._load_tokens(token_budget_mb)
         except BaseException:
             lease.close()
@@ -147,7 +150,7 @@ class EmbeddedGallery:
         if self._resident is not None:
             return self._resident.read(rows)
         table = self._store.take(rows.tolist(), stage_two_columns(self._dims))
-        return to_block(*read_arrays(table, self._dims))
+        return self._codec.to_block(read_arrays(table, self._dims))
 
     def read_items(self, rows: NDArray[np.int64]) -> list[Item]:
         """Read ids and metadata of these rows, in their order."""
@@ -176,13 +179,14 @@ class EmbeddedGallery:
         from model.encoder import Encoded  # torch is slow to load, and only this needs it
 
         dims = self._dims
-        table = self._store.take([row], [*{"global", dims.recall_column}, *TOKEN_COLUMNS])
-        codes, scales, geometry, *_ = read_arrays(table, dims)
+        columns = {"global", dims.recall_column, *stage_two_columns(dims)}
+        table = self._store.take([row], sorted(columns))
+        block = self._codec.to_block(read_arrays(table, dims))
         return Encoded(
             global_feature=to_matrix(table["global"], dims.global_dim),
-            tokens=unpack_tokens(codes, scales),
-            mass=unpack_mass(geometry),
-            geometry=unpack_geometry(geometry),
+            tokens=unpack_tokens(block.tokens, block.scales),
+            mass=block.mass,
+            geometry=unpack_geometry(block.geometry),
             recall=to_matrix(table[dims.recall_column], dims.recall_width),
         )
 
@@ -227,7 +231,7 @@ class EmbeddedGallery:
     def _load_tokens(self, budget_mb: int) -> None:
         if self._count * bytes_per_item(self._dims) <= budget_mb * 1_000_000:
             batches = self._store.scan(stage_two_columns(self._dims))
-            self._resident = ResidentTokens.load(batches, self._count, self._dims)
+            self._resident = ResidentTokens.load(batches, self._count, self._dims, self._codec)
 
 
 def require_fingerprint(root: Path, manifest: Manifest, fingerprint: str) -> None:

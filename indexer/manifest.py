@@ -6,6 +6,7 @@ the same facts, and how far the build has come, are in `building.json`.
 """
 
 import json
+import math
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from indexer.files import IndexFiles, storage_errors, write_text_atomic
 from model.errors import GalleryMismatchError, GalleryNotFoundError, StorageError
 
-# 2: a recall vector of its own beside the global feature.
-FORMAT_VERSION = 2
+# 2: a recall vector of its own beside the global feature. 3: product codes of tokens.
+FORMAT_VERSION = 3
+FORMAT_WITHOUT_CODES = 2
 
 Kind = Literal["string", "int", "float", "bool", "date", "timestamp"]
 Stored = TypeVar("Stored", bound=BaseModel)
@@ -34,6 +36,8 @@ class Dims(BaseModel):
     global_dim: int = Field(ge=1)
     # None where stage one compares the global feature itself: it is not stored twice.
     recall_dim: int | None = Field(default=None, ge=1)
+    # Product codes (`indexer.token_codec`): bytes a token, None where tokens are int8.
+    token_bytes: int | None = Field(default=None, ge=1)
 
     @property
     def recall_column(self) -> str:
@@ -44,6 +48,16 @@ class Dims(BaseModel):
     def recall_width(self) -> int:
         """How many numbers stage one compares."""
         return self.recall_dim or self.global_dim
+
+    @property
+    def global_bytes(self) -> int:
+        """Bytes of a global feature's product code: one for at least 1/64 of it."""
+        return math.gcd(self.global_dim, 64)
+
+    @property
+    def tokens(self) -> str:
+        """How tokens are stored, as `--tokens` names it."""
+        return "int8" if self.token_bytes is None else f"pq{self.token_bytes}"
 
     def __str__(self) -> str:
         return (

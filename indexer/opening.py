@@ -35,7 +35,7 @@ def open_newest(
         recall = open_recall(root, manifest, store, options.exact_limit)
         if options.device.startswith("cuda"):
             recall.move_to_gpu()
-        tokens = _load_tokens(store, manifest, options)
+        tokens = _load_tokens(store, generation, options)
         attributes = read_attributes(manifest.files(root).attributes, manifest.fingerprint)
         cache = EmbeddingCache(options.attribute_budget_mb)
         snapshot = Snapshot(generation, store, recall, tokens, attributes, cache)
@@ -96,8 +96,11 @@ def _make_generation(
     return Generation(root, manifest, encoder, lease)
 
 
-def _load_tokens(store: Store, manifest: Manifest, options: LiveOptions) -> ResidentTokens | None:
-    count = store.count()
-    if count * bytes_per_item(manifest.dims) > options.token_budget_mb * 1_000_000:
+def _load_tokens(
+    store: Store, generation: Generation, options: LiveOptions
+) -> ResidentTokens | None:
+    count, dims = store.count(), generation.manifest.dims
+    if count * bytes_per_item(dims) > options.token_budget_mb * 1_000_000:
         return None
-    return ResidentTokens.load(store.scan(stage_two_columns(manifest.dims)), count, manifest.dims)
+    batches = store.scan(stage_two_columns(dims))
+    return ResidentTokens.load(batches, count, dims, generation.codec)

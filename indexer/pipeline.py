@@ -21,10 +21,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.codec import pack_geometry, pack_tokens
 from indexer.manifest import Dims
 from indexer.photos import Photo, to_uri
 from indexer.protocols import EncoderLike
+from indexer.token_codec import TokenCodec
 from model.errors import ImageError
 from model.images import MAX_PIXELS, decode_reduced
 from model.preprocessing import needed_side
@@ -126,6 +126,7 @@ def measure_dims(encoder: EncoderLike) -> Dims:
 
 def encode_rows(
     encoder: EncoderLike,
+    codec: TokenCodec,
     loaded: Iterable[Loaded],
     *,
     batch_size: int,
@@ -141,15 +142,18 @@ def encode_rows(
     batches = []
     for part in split(loaded, batch_size):
         encoded = encoder.encode([entry.prepared for entry in part])
-        batches.append(_make_batch(part, encoded, schema, photo_root))
+        batches.append(_make_batch(part, encoded, codec.pack(encoded), schema, photo_root))
         advance(len(part))
     return pa.Table.from_batches(batches, schema)
 
 
 def _make_batch(
-    part: Sequence[Loaded], encoded: "Encoded", schema: pa.Schema, photo_root: Path
+    part: Sequence[Loaded],
+    encoded: "Encoded",
+    packed: dict[str, NDArray[Any]],
+    schema: pa.Schema,
+    photo_root: Path,
 ) -> pa.RecordBatch:
-    codes, scales = pack_tokens(encoded.tokens)
     columns: dict[str, Any] = {
         "item_id": [entry.photo.item_id for entry in part],
         "product_id": [entry.photo.product_id for entry in part],
@@ -158,9 +162,7 @@ def _make_batch(
         "height": [entry.size[1] for entry in part],
         "global": encoded.global_feature.astype(np.float32),
         "recall": encoded.recall.astype(np.float32),
-        "tokens": codes,
-        "token_scales": scales,
-        "geometry": pack_geometry(encoded.geometry, encoded.mass),
+        **packed,
         "thumbnail": [entry.thumbnail for entry in part],
         "content_hash": [entry.content_hash for entry in part],
     }

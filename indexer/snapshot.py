@@ -18,16 +18,18 @@ from indexer.gallery import EmbeddedGallery
 from indexer.manifest import Manifest
 from indexer.protocols import EncoderLike
 from indexer.store import Store
+from indexer.token_codec import open_codec
 from indexer.tokens import ResidentTokens, bytes_per_item, read_arrays, to_matrix
 
 
 class Generation:
-    """One built index: its facts, its encoder, and the lease that keeps its files."""
+    """One built index: its facts, its encoder and codec, and the lease that keeps its files."""
 
     def __init__(
         self, root: Path, manifest: Manifest, encoder: EncoderLike, lease: ReaderLease
     ) -> None:
         self.root, self.manifest, self.encoder, self.lease = root, manifest, encoder, lease
+        self.codec = open_codec(root, manifest)
         # The files may be cleared when the last state of this generation is forgotten.
         weakref.finalize(self, lease.close)
 
@@ -50,6 +52,7 @@ class Snapshot(EmbeddedGallery):
             store,
             recall,
             generation.lease,
+            generation.codec,
             resident,
             attributes,
             embeddings,

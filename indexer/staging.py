@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.checkpoint import FIT_SAMPLE, EncoderPlan
+from indexer.codebook_file import write_codebooks
+from indexer.codebook_learning import FIT_PHOTOS, learn_codebooks
 from indexer.files import (
     IndexFiles,
     discard_generation,
@@ -19,12 +21,20 @@ from indexer.files import (
     without_readers,
 )
 from indexer.listing import read_sample, write_listing
-from indexer.manifest import Building, Manifest, get_time, get_tool_version
+from indexer.manifest import (
+    FORMAT_VERSION,
+    FORMAT_WITHOUT_CODES,
+    Building,
+    Manifest,
+    get_time,
+    get_tool_version,
+)
 from indexer.photos import PhotoSource, describe_source
 from indexer.pipeline import measure_dims
 from indexer.progress import Progress
 from indexer.recall import EXACT_LIMIT
 from indexer.store import Store
+from indexer.token_codec import parse_tokens, with_codes
 from model.errors import GalleryExistsError, GalleryMismatchError, ParameterError, SelvedgeError
 
 CHUNK_SIZE = 256
@@ -37,7 +47,8 @@ class BuildOptions:
 
     `max_failures`: None lets any number of unreadable photos pass. `workers`:
     threads that decode. `batch_size`: photos in one forward pass. `attributes`: a file of the
-    checkpoint's attributes; the program's own are taken where they fit.
+    checkpoint's attributes; the program's own are taken where they fit. `tokens`: int8, or pqS
+    for product codes of S bytes a token; None is int8, or what an existing index has.
     """
 
     image_column: str | None = None
@@ -50,8 +61,10 @@ class BuildOptions:
     chunk_size: int | None = None
     exact_limit: int = EXACT_LIMIT
     attributes: Path | None = None
+    tokens: str | None = None
 
     def __post_init__(self) -> None:
+        parse_tokens(self.tokens or "int8")
         for name in ("workers", "batch_size", "chunk_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -103,7 +116,16 @@ def begin(
     sample = read_sample(files.photos, num_photos, FIT_SAMPLE)
     plan.write(files.checkpoint, sample, progress)
     encoder = plan.load(files.checkpoint)
+    dims = with_codes(measure_dims(encoder), options.tokens)
+    batch_size = options.batch_size or (64 if encoder.device.startswith("cuda") else 8)
+    if dims.token_bytes is not None:
+        sample = read_sample(files.photos, num_photos, FIT_PHOTOS)
+        books = learn_codebooks(
+            sample, encoder, dims, progress, batch_size=batch_size, workers=options.workers
+        )
+        write_codebooks(files.codebooks, books, encoder.fingerprint)
     manifest = Manifest(
+        format_version=FORMAT_WITHOUT_CODES if dims.token_bytes is None else FORMAT_VERSION,
         generation=generation,
         base_version=_find_base_version(root),
         fingerprint=encoder.fingerprint,
@@ -111,11 +133,11 @@ def begin(
         trained_for_retrieval=encoder.trained_for_retrieval,
         checkpoint_sha256=hash_file(files.checkpoint) if files.checkpoint.exists() else None,
         recipe=plan.describe(),
-        dims=measure_dims(encoder),
+        dims=dims,
         recall=encoder.recall_vector,
         source=describe_source(photos, num_photos, digest),
         chunk_size=options.chunk_size or _choose_chunk_size(num_photos),
-        batch_size=options.batch_size or (64 if encoder.device.startswith("cuda") else 8),
+        batch_size=batch_size,
         created=get_time(),
         tool_version=get_tool_version(),
     )
@@ -132,16 +154,16 @@ def find_finished(root: Path, overwrite: bool) -> Manifest | None:
 
 
 def find_unfinished(
-    root: Path, plan: EncoderPlan, num_photos: int, digest: str, overwrite: bool
+    root: Path, plan: EncoderPlan, num_photos: int, digest: str, options: BuildOptions
 ) -> Building | None:
     """Read the build that this run goes on with; with `overwrite`, another one is thrown away."""
     try:
         building = Building.load(root)
         if building is not None:
-            require_same(root, building.manifest, plan, num_photos, digest)
+            require_same(root, building.manifest, plan, num_photos, digest, options.tokens)
             return building
     except SelvedgeError:
-        if not overwrite:
+        if not options.overwrite:
             raise
     _discard_unpublished(root)
     return None
@@ -175,9 +197,19 @@ def _find_base_version(root: Path) -> int:
 
 
 def require_same(
-    root: Path, manifest: Manifest, plan: EncoderPlan, num_photos: int, digest: str
+    root: Path,
+    manifest: Manifest,
+    plan: EncoderPlan,
+    num_photos: int,
+    digest: str,
+    tokens: str | None,
 ) -> None:
-    """Refuse to mix photos or weights; an identical request passes."""
+    """Refuse to mix photos, weights or forms of tokens; an identical request passes."""
+    if tokens not in (None, manifest.dims.tokens):
+        raise GalleryMismatchError(
+            f"{root} stores tokens as {manifest.dims.tokens}, and now {tokens} is asked for; leave "
+            "--tokens out to keep them, or build it again with --overwrite"
+        )
     if not plan.matches(manifest):
         made = ", ".join(f"{name} {value}" for name, value in manifest.recipe.items())
         raise GalleryMismatchError(

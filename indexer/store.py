@@ -9,12 +9,18 @@ D global width, R recall width, L levels, M tokens a level, d token width. One r
     geometry                   uint8[L*M*6]    thumbnail       binary (JPEG)
     content_hash               string (hex SHA-256)
 
-There is no column `recall` where stage one compares the global feature.
+There is no column `recall` where stage one compares the global feature. With product codes
+(`indexer.token_codec`) of S bytes a token and G a global feature:
+
+    tokens                     uint8[M*L*S]    global_code     uint8[G]
+
+and no `token_scales`; `global_code` only where there is `recall`.
 
 A row id is stable: it stays with its item through updates of other items and
 through compaction, so what is derived from one version is keyed by it.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -36,7 +42,6 @@ from model.errors import StorageError
 ROW_ID = "_rowid"
 _CHANGED_AT = "_row_last_updated_at_version"
 ITEM_COLUMNS = ("item_id", "product_id", "uri", "width", "height")
-TOKEN_COLUMNS = ("tokens", "token_scales", "geometry")
 # Files of this size are never rewritten to merge a few new items into them.
 ROWS_PER_FILE = 65_536
 # What Lance remembers of a dataset's files, in bytes: it adds some 80 kB with every commit
@@ -52,7 +57,6 @@ def _open_session() -> lance.Session:
 
 def make_schema(dims: Dims, metadata: dict[str, Kind]) -> pa.Schema:
     """Build the columns of a gallery."""
-    tokens = dims.levels * dims.num_tokens
     recall = [] if dims.recall_dim is None else [_vector("recall", pa.float32(), dims.recall_dim)]
     return pa.schema(
         [
@@ -64,13 +68,29 @@ def make_schema(dims: Dims, metadata: dict[str, Kind]) -> pa.Schema:
             *(pa.field(name, ARROW_TYPES[kind]) for name, kind in metadata.items()),
             _vector("global", pa.float32(), dims.global_dim),
             *recall,
-            _vector("tokens", pa.int8(), tokens * dims.token_dim),
-            _vector("token_scales", pa.float16(), tokens),
-            _vector("geometry", pa.uint8(), tokens * GEOMETRY_BYTES),
+            *(
+                _vector(name, pa.from_numpy_dtype(dtype), math.prod(shape))
+                for name, (shape, dtype) in token_columns(dims).items()
+            ),
             pa.field("thumbnail", pa.binary(), metadata=_PLAIN),
             pa.field("content_hash", pa.string()),
         ]
     )
+
+
+def token_columns(dims: Dims) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Columns that hold tokens, and what is coded with them: shape and type of one item's part."""
+    slots = (dims.levels, dims.num_tokens)
+    geometry = {"geometry": ((*slots, GEOMETRY_BYTES), np.uint8)}
+    if dims.token_bytes is None:
+        tokens = {"tokens": ((*slots, dims.token_dim), np.int8)}
+        return {**tokens, "token_scales": (slots, np.float16), **geometry}
+    found: dict[str, tuple[tuple[int, ...], Any]]
+    codes = (dims.num_tokens, dims.levels * dims.token_bytes)
+    found = {"tokens": (codes, np.uint8), **geometry}
+    if dims.recall_dim is None:
+        return found
+    return {**found, "global_code": ((dims.global_bytes,), np.uint8)}
 
 
 class Store:

@@ -1,4 +1,4 @@
-"""What stage two needs, in memory: tokens, scales and geometry of every item.
+"""What stage two needs, in memory: tokens and geometry of every item, as they are stored.
 
 n items, L levels, M tokens a level, d token width, D width of the global feature.
 
@@ -7,6 +7,7 @@ arrays: new items are written behind the last one, and only the map from row to 
 grows. A replaced item gets a new place; the old one stays until `merged` is called.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -14,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from indexer.codec import GEOMETRY_BYTES, unpack_mass
 from indexer.growing import GrowingArray, with_headroom
 from indexer.manifest import Dims
 from indexer.protocols import TokenBlock
-from indexer.store import ROW_ID, TOKEN_COLUMNS
+from indexer.store import ROW_ID, token_columns
+from indexer.token_codec import TokenCodec
 from model.errors import StorageError
 
 # Copying everything to win back unused places needs twice the memory for a moment.
@@ -52,13 +53,20 @@ class ResidentTokens:
     """Tokens of one state of a gallery; safe to read from many threads."""
 
     def __init__(
-        self, arrays: tuple[GrowingArray, ...], used: int, base: RowMap, added: RowMap
+        self,
+        arrays: tuple[GrowingArray, ...],
+        used: int,
+        base: RowMap,
+        added: RowMap,
+        codec: TokenCodec,
     ) -> None:
-        self._arrays, self._used = arrays, used
+        self._arrays, self._used, self._codec = arrays, used, codec
         self._base, self._added = base, added
 
     @classmethod
-    def load(cls, batches: Iterable[pa.RecordBatch], count: int, dims: Dims) -> "ResidentTokens":
+    def load(
+        cls, batches: Iterable[pa.RecordBatch], count: int, dims: Dims, codec: TokenCodec
+    ) -> "ResidentTokens":
         """Fill from `count` items, handed out in batches with `stage_two_columns` and row ids."""
         arrays = _make_arrays(dims, with_headroom(count))
         rows, start = np.empty(count, np.int64), 0
@@ -68,7 +76,8 @@ class ResidentTokens:
             arrays = _write(arrays, read_arrays(batch, dims), start)
             start = end
         nothing = np.empty(0, np.int64)
-        return cls(arrays, count, RowMap.sort(rows, np.arange(count)), RowMap(nothing, nothing))
+        base = RowMap.sort(rows, np.arange(count))
+        return cls(arrays, count, base, RowMap(nothing, nothing), codec)
 
     @property
     def key(self) -> int:
@@ -91,23 +100,24 @@ class ResidentTokens:
             np.concatenate([kept.rows, rows]), np.concatenate([kept.places, places])
         )
         arrays = _write(self._arrays, items, self._used)
-        return ResidentTokens(arrays, self._used + len(rows), self._base, added)
+        return ResidentTokens(arrays, self._used + len(rows), self._base, added, self._codec)
 
     def merged(self, rows: NDArray[np.int64]) -> "ResidentTokens":
         """Keep these rows in one map; when many places are unused, copy into new arrays."""
         places = self._find(rows)
         nothing = RowMap(np.empty(0, np.int64), np.empty(0, np.int64))
         if self._used - len(rows) <= _MOST_UNUSED * self._used:
-            return ResidentTokens(self._arrays, self._used, RowMap.sort(rows, places), nothing)
+            base = RowMap.sort(rows, places)
+            return ResidentTokens(self._arrays, self._used, base, nothing, self._codec)
         arrays = tuple(array.copy_of(places) for array in self._arrays)
         base = RowMap.sort(rows, np.arange(len(rows)))
-        return ResidentTokens(arrays, len(rows), base, nothing)
+        return ResidentTokens(arrays, len(rows), base, nothing, self._codec)
 
     def read(self, rows: NDArray[np.int64]) -> TokenBlock:
         """Read these rows, in their order."""
         places = self._find(rows)
-        codes, scales, geometry, *rest = (array.view(self._used)[places] for array in self._arrays)
-        return to_block(codes, scales, geometry, *rest)
+        arrays = tuple(array.view(self._used)[places] for array in self._arrays)
+        return self._codec.to_block(arrays)
 
     def _find(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         places = self._base.find(rows)
@@ -121,44 +131,30 @@ class ResidentTokens:
 
 def stage_two_columns(dims: Dims) -> tuple[str, ...]:
     """Columns that re-ranking reads: the global feature too, unless recall compared it."""
-    return TOKEN_COLUMNS if dims.recall_dim is None else ("global", *TOKEN_COLUMNS)
+    return tuple(_stage_two(dims))
 
 
 def bytes_per_item(dims: Dims) -> int:
     """Memory that one resident item takes."""
-    whole = 0 if dims.recall_dim is None else 4 * dims.global_dim
-    return dims.levels * dims.num_tokens * (dims.token_dim + 2 + GEOMETRY_BYTES) + whole + 16
+    parts = _stage_two(dims).values()
+    return 16 + sum(math.prod(shape) * int(np.dtype(dtype).itemsize) for shape, dtype in parts)
 
 
 def read_arrays(table: Any, dims: Dims) -> tuple[NDArray[Any], ...]:
-    """Return codes (n, L, M, d), scales (n, L, M), geometry (n, L, M, 6).
-
-    A fourth array has the global features (n, D), where stage two has to read them.
+    """Return `stage_two_columns` as arrays, such as codes (n, L, M, d), scales (n, L, M),
+    geometry (n, L, M, 6), in the order in which a codec's `to_block` takes them.
     """
-    per_token = (dims.levels, dims.num_tokens)
-    count = dims.levels * dims.num_tokens
-    arrays = (
-        to_matrix(table["tokens"], count * dims.token_dim).reshape(-1, *per_token, dims.token_dim),
-        to_matrix(table["token_scales"], count).reshape(-1, *per_token),
-        to_matrix(table["geometry"], count * GEOMETRY_BYTES).reshape(
-            -1, *per_token, GEOMETRY_BYTES
-        ),
+    return tuple(
+        to_matrix(table[name], math.prod(shape)).reshape(-1, *shape)
+        for name, (shape, _) in _stage_two(dims).items()
     )
-    if dims.recall_dim is None:
-        return arrays
-    return (*arrays, to_matrix(table["global"], dims.global_dim))
 
 
-def to_block(
-    codes: NDArray[Any],
-    scales: NDArray[Any],
-    geometry: NDArray[Any],
-    global_feature: NDArray[np.float32] | None = None,
-) -> TokenBlock:
-    """Lay stored arrays out as stage two takes them."""
-    return TokenBlock(
-        codes, scales.astype(np.float32), unpack_mass(geometry), geometry, global_feature
-    )
+def _stage_two(dims: Dims) -> dict[str, tuple[tuple[int, ...], Any]]:
+    columns = token_columns(dims)
+    if dims.recall_dim is None or "global_code" in columns:
+        return columns
+    return {**columns, "global": ((dims.global_dim,), np.float32)}
 
 
 def to_matrix(column: Any, width: int) -> NDArray[Any]:
@@ -169,15 +165,7 @@ def to_matrix(column: Any, width: int) -> NDArray[Any]:
 
 
 def _make_arrays(dims: Dims, capacity: int) -> tuple[GrowingArray, ...]:
-    per_token = (dims.levels, dims.num_tokens)
-    arrays = (
-        GrowingArray((*per_token, dims.token_dim), np.int8, capacity),
-        GrowingArray(per_token, np.float16, capacity),
-        GrowingArray((*per_token, GEOMETRY_BYTES), np.uint8, capacity),
-    )
-    if dims.recall_dim is None:
-        return arrays
-    return (*arrays, GrowingArray((dims.global_dim,), np.float32, capacity))
+    return tuple(GrowingArray(*each, capacity) for each in _stage_two(dims).values())
 
 
 def _write(

@@ -29,6 +29,7 @@ from indexer.protocols import EncoderLike
 from indexer.recall import EXACT_LIMIT
 from indexer.staging import CHUNK_SIZE, BuildOptions, clear_leftovers
 from indexer.store import ROW_ID, Store
+from indexer.token_codec import TokenCodec, open_codec
 from model.errors import ItemNotFoundError
 
 _MAX_FILES = 32
@@ -82,7 +83,8 @@ def add(
         store = Store.open(files.dataset)
         report = FailureReport(files.failures, options.max_failures)
         watch.begin("Adding photos", num_photos)
-        update = _Update(manifest, store, encoder, photos, report, watch)
+        codec = open_codec(index_dir, manifest)
+        update = _Update(manifest, store, encoder, codec, photos, report, watch)
         update.run(options.workers)
         _derive(index_dir, manifest, store, watch, options.exact_limit)
     counts: dict[str, Any] = dict(update.counts)
@@ -134,12 +136,14 @@ class _Update:
         manifest: Manifest,
         store: Store,
         encoder: EncoderLike,
+        codec: TokenCodec,
         source: PhotoSource,
         report: FailureReport,
         progress: Progress,
     ) -> None:
         self._manifest, self._store, self._encoder = manifest, store, encoder
-        self._source, self._report, self._progress = source, report, progress
+        self._codec, self._source = codec, source
+        self._report, self._progress = report, progress
         self._names = list(manifest.source.metadata)
         self._schema = store.schema
         self._known: dict[str, dict[str, Any]] = {}
@@ -176,6 +180,7 @@ class _Update:
         before = self.counts["updated"]
         rows = encode_rows(
             self._encoder,
+            self._codec,
             self._find_new(chunk, relabelled),
             batch_size=self._manifest.batch_size,
             schema=self._schema,

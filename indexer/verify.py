@@ -18,11 +18,14 @@ from indexer.gallery import require_schema
 from indexer.manifest import Manifest
 from indexer.progress import Progress, Silent
 from indexer.store import ROW_ID, Store
+from indexer.token_codec import open_codec
 from indexer.tokens import to_matrix
 from model.errors import SelvedgeError
 
 MAX_PROBLEMS = 1000
-_COLUMNS = ("item_id", "product_id", "uri", "token_scales", "thumbnail", "content_hash")
+_COLUMNS = ("item_id", "product_id", "uri", "thumbnail", "content_hash")
+# Only tokens that are int8 have scales.
+_SCALES = {"token_scales"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,12 @@ def verify(
     watch = progress or Silent()
     watch.begin("Verifying items", store.count())
     check = _Check(index_dir, manifest, store)
-    vectors = {"global", manifest.dims.recall_column}
-    for batch in store.scan([*_COLUMNS, *vectors], batch_size=512):
+    numbers = {"global", manifest.dims.recall_column, *(_SCALES & set(store.schema.names))}
+    for batch in store.scan([*_COLUMNS, *sorted(numbers)], batch_size=512):
         check.check_batch(batch)
         watch.advance(batch.num_rows)
     check.check_checkpoint(plan)
+    check.check_codebooks()
     check.check_recall()
     return Verification(
         str(index_dir),
@@ -106,9 +110,12 @@ class _Check:
             self.problems += self._check_files(item)
 
     def _check_vectors(self, ids: list[str], named: dict[str, Any], batch: Any) -> Iterator[str]:
-        scales = to_matrix(batch["token_scales"], batch["token_scales"].type.list_size)
+        scales = [
+            to_matrix(batch[name], batch[name].type.list_size)
+            for name in _SCALES & set(batch.schema.names)
+        ]
         for i, item_id in enumerate(ids):
-            if not all(np.isfinite(x[i]).all() for x in (scales, *named.values())):
+            if not all(np.isfinite(x[i]).all() for x in (*scales, *named.values())):
                 yield f"item {item_id} has numbers that are not finite; add its photo again"
                 continue
             for name, vectors in named.items():
@@ -139,6 +146,13 @@ class _Check:
                     f"this program reads {path.name} as other weights than those that encoded "
                     "the gallery; build it again with --overwrite"
                 )
+        except SelvedgeError as error:
+            self.problems.append(str(error))
+
+    def check_codebooks(self) -> None:
+        """Read what product codes mean, where tokens are stored as such."""
+        try:
+            open_codec(self._files.root, self._manifest)
         except SelvedgeError as error:
             self.problems.append(str(error))
 

@@ -58,6 +58,15 @@ def build(
             show_default=False,
         ),
     ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SELVEDGE_TOKENS",
+            help="How tokens are stored: int8 (default), or pq16, pq8, ...: product codes of so "
+            "many bytes a token, learned from a sample of the photos. Fewer bytes find less.",
+            show_default=False,
+        ),
+    ] = None,
     image_column: options.ImageColumn = None,
     product_column: options.ProductColumn = None,
     id_column: options.IdColumn = None,
@@ -96,6 +105,7 @@ def build(
         workers=workers,
         batch_size=batch_size,
         attributes=attributes,
+        tokens=tokens,
     )
     with show_progress() as progress:
         report = build_index(photos, index, choice, options=chosen, progress=progress)

@@ -42,6 +42,7 @@ def describe_index(index: Path) -> dict[str, Any]:
             "levels": manifest.dims.levels,
             "tokens_per_level": manifest.dims.num_tokens,
             "token_dim": manifest.dims.token_dim,
+            "tokens": manifest.dims.tokens,
             "global_dim": manifest.dims.global_dim,
             "recall": manifest.recall,
             "recall_dim": manifest.dims.recall_width,

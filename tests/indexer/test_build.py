@@ -230,7 +230,14 @@ def test_photos_come_in_order_however_many_threads_load_them(photos, encoder):
 def test_the_manifest_says_what_was_built(photos, index, encoder):
     facts = json.loads((index / "manifest.json").read_text())
     assert facts["fingerprint"] == encoder.fingerprint
-    sizes = {"levels": 2, "num_tokens": 4, "token_dim": 8, "global_dim": 4, "recall_dim": None}
+    sizes = {
+        "levels": 2,
+        "num_tokens": 4,
+        "token_dim": 8,
+        "global_dim": 4,
+        "recall_dim": None,
+        "token_bytes": None,
+    }
     assert (facts["dims"], facts["recall"]) == (sizes, "global")
     assert facts["source"]["num_photos"] == 20
 

@@ -168,8 +168,8 @@ def test_a_damaged_manifest_is_named(index, text):
 
 
 def test_an_index_of_a_newer_program_is_refused(index):
-    (index / "manifest.json").write_text('{"format_version": 3, "future": true}')
-    with pytest.raises(GalleryMismatchError, match=r"format 3, and this program reads up to 2"):
+    (index / "manifest.json").write_text('{"format_version": 4, "future": true}')
+    with pytest.raises(GalleryMismatchError, match=r"format 4, and this program reads up to 3"):
         EmbeddedGallery.open(index)
 
 
