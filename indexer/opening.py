@@ -13,7 +13,8 @@ from indexer.live_types import LiveOptions
 from indexer.manifest import Manifest
 from indexer.snapshot import Generation, Snapshot
 from indexer.store import Store
-from indexer.tokens import ResidentTokens, bytes_per_item, stage_two_columns
+from indexer.token_loading import load_at_once
+from indexer.tokens import stage_two_columns
 
 
 class Opened(NamedTuple):
@@ -35,7 +36,7 @@ def open_newest(
         recall = open_recall(root, manifest, store, options.exact_limit)
         if options.device.startswith("cuda"):
             recall.move_to_gpu()
-        tokens = _load_tokens(store, manifest, options)
+        tokens = load_at_once(store, manifest, options)
         attributes = read_attributes(manifest.files(root).attributes, manifest.fingerprint)
         cache = EmbeddingCache(options.attribute_budget_mb)
         snapshot = Snapshot(generation, store, recall, tokens, attributes, cache)
@@ -94,10 +95,3 @@ def _make_generation(
     encoder = plan.load(manifest.files(root).checkpoint)
     require_fingerprint(root, manifest, encoder.fingerprint)
     return Generation(root, manifest, encoder, lease)
-
-
-def _load_tokens(store: Store, manifest: Manifest, options: LiveOptions) -> ResidentTokens | None:
-    count = store.count()
-    if count * bytes_per_item(manifest.dims) > options.token_budget_mb * 1_000_000:
-        return None
-    return ResidentTokens.load(store.scan(stage_two_columns(manifest.dims)), count, manifest.dims)

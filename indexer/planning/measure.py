@@ -156,8 +156,8 @@ def time_best(step: Callable[[], object], rounds: int = _SEARCHES) -> float:
     return min(_clock(step) for _ in range(rounds))
 
 
-def _measure_search(index: Path, encoder: Encoder, **options: int) -> tuple[dict[str, float], int]:
-    """Median seconds of each stage, and the memory of the process with the gallery open."""
+def _measure_search(index: Path, encoder: Encoder, **options: int) -> dict[str, float]:
+    """Median seconds of each stage."""
     photo = draw_photo()
     gallery = EmbeddedGallery.open(index, device=encoder.device, **options)
     engine = SearchEngine(gallery, encoder)
