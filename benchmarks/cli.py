@@ -6,7 +6,9 @@ import typer
 
 from benchmarks.attributes import attributes
 from benchmarks.encode import encode
+from benchmarks.footprint import memory
 from benchmarks.fuzz import fuzz
+from benchmarks.growth import growth
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
@@ -26,6 +28,8 @@ def verbs() -> None:
 app.command()(encode)
 app.command()(attributes)
 app.command()(fuzz)
+app.command()(growth)
+app.command()(memory)
 app.command()(probes)
 app.command()(queries)
 app.command()(report)
