@@ -8,7 +8,9 @@ from benchmarks.attributes import attributes
 from benchmarks.encode import encode
 from benchmarks.footprint import memory
 from benchmarks.fuzz import fuzz
+from benchmarks.goals import all_goals
 from benchmarks.growth import growth
+from benchmarks.index import index
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
@@ -29,6 +31,7 @@ app.command()(encode)
 app.command()(attributes)
 app.command()(fuzz)
 app.command()(growth)
+app.command()(index)
 app.command()(memory)
 app.command()(probes)
 app.command()(queries)
@@ -36,6 +39,7 @@ app.command()(report)
 app.command()(serve)
 app.command()(soak)
 app.command()(training)
+app.command("all")(all_goals)
 
 
 def main() -> None:

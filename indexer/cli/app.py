@@ -14,6 +14,7 @@ from indexer.cli.build import build
 from indexer.cli.inspect import info, verify
 from indexer.cli.plan import plan
 from indexer.cli.search import search
+from indexer.cli.tune import tune
 from indexer.cli.update import add, remove
 from model.errors import ParameterError, SelvedgeError
 
@@ -50,6 +51,7 @@ app.command()(search)
 app.command()(info)
 app.command()(verify)
 app.command()(plan)
+app.command()(tune)
 app.add_typer(attribute)
 
 
