@@ -48,7 +48,7 @@ class Wanted(NamedTuple):
 def all_goals(
     photos: Annotated[
         Path | None,
-        Option(help="First measure goals 1 and 2, and growth, briefly with these photos."),
+        Option(help="First measure goals 1 and 2, and growth, briefly."),
     ] = None,
     results: Annotated[Path, Option(help="Folder with the JSON files.")] = RESULTS,
     out: Annotated[Path | None, Option(help="Also write JSON to this file.")] = None,
