@@ -55,6 +55,7 @@ class Measured:
     runtime_s: of the network alone, a query photo, by runtime.
     stages_s: of a search in a small gallery; `fetch_from_disk_s` where tokens are not in memory.
     row_bytes: on disk, an item, without the recall index; write_s: committing it.
+    fixed_bytes: on disk, the checkpoint's copy; start_s: loading the network.
     flat_s, cells_s: comparing one vector with a query, in an exact index and in cells.
     training_s: of one comparison of two vectors when an index with cells is built.
     process_bytes: the program with its network, before any gallery.
@@ -74,6 +75,8 @@ class Measured:
     stages_s: dict[str, float]
     fetch_from_disk_s: float
     row_bytes: float
+    fixed_bytes: int
+    start_s: float
     write_s: float
     flat_s: float
     cells_s: float
@@ -86,7 +89,9 @@ def measure(
     checkpoint: Path, *, device: str = "auto", runtime: str = "auto", folder: Path | None = None
 ) -> Measured:
     """Measure a checkpoint on this machine; temporary files (40 MB) go below `folder`."""
+    start = time.perf_counter()
     encoder = Encoder.from_checkpoint(checkpoint, device, runtime)
+    loaded = time.perf_counter() - start
     dims = measure_dims(encoder)
     photo = Image.open(BytesIO(draw_photo())).convert("RGB")
     encoder.encode_queries([encoder.prepare_query(photo)])
@@ -112,6 +117,8 @@ def measure(
             stages_s=stages,
             fetch_from_disk_s=from_disk,
             row_bytes=count_bytes(dataset) / SMALL,
+            fixed_bytes=checkpoint.stat().st_size,
+            start_s=loaded,
             write_s=written.commit_s / SMALL,
             flat_s=_measure_flat(dims.recall_width),
             **_measure_cells(dims),

@@ -86,12 +86,13 @@ def _configure(measured: Measured, items: int, exact: bool, resident: bool) -> d
 
 def _predict_disk(measured: Measured, items: int, recall_bytes: int) -> list[Prediction]:
     rows = items * measured.row_bytes
+    kept_bytes = rows + recall_bytes + measured.fixed_bytes
     kept = f"{format_bytes(measured.row_bytes)} an item in a gallery of {SMALL:,} random items"
     return [
-        Prediction("disk", rows + recall_bytes, "bytes", f"{kept}, and its recall index"),
+        Prediction("disk", kept_bytes, "bytes", f"{kept}, its recall index, the checkpoint"),
         Prediction(
             "disk while building",
-            2 * rows + recall_bytes,
+            kept_bytes + rows,
             "bytes",
             "files are merged at the end, and the old ones deleted after",
         ),
@@ -122,9 +123,10 @@ def _predict_build(measured: Measured, items: int, exact: bool) -> list[Predicti
     indexing = 0.0 if exact else measured.training_s * count_comparisons(items)
     # Merging reads and writes everything once more.
     merging = items * measured.write_s
+    total = measured.start_s + encoding + merging + indexing
     rate = f"{1 / measured.photo_s:.3g} photos a second with {measured.runtime}"
     return [
-        Prediction("build", encoding + merging + indexing, "seconds", f"{rate}, and what follows"),
+        Prediction("build", total, "seconds", f"{rate}, and what comes before and after"),
         Prediction("of that, the recall index", indexing, "seconds", "an index of 12,000 items"),
     ]
 

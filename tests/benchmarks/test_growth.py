@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from benchmarks.cli import app
 from benchmarks.galleries import read_sizes
 from benchmarks.growth import describe, draw_page
+from indexer.planning import measure
 from model.errors import ParameterError
 from tests.indexer.test_engine import tiny
 
@@ -47,7 +48,11 @@ def test_sizes_are_sorted_and_counted_once() -> None:
         read_sizes(["tiny"])
 
 
-def test_galleries_are_drawn_once_and_measured(tiny: Path, tmp_path: Path) -> None:
+def test_galleries_are_drawn_once_and_measured(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "_FLAT_BYTES", 10**6)
+    monkeypatch.setattr(measure, "_CELLS_ITEMS", 1000)
     checkpoint = tiny / "index" / "checkpoint.safetensors"
     options = ["--size", 200, "--checkpoint", checkpoint, "--folder", tmp_path / "drawn"]
     more = ["--searches", 3, "--out", tmp_path / "g.json", "--page", tmp_path / "g.html"]

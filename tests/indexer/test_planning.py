@@ -44,6 +44,8 @@ MEASURED = Measured(
     stages_s={"decode": 0.01, "encode": 0.05, "recall": 1.0, "fetch": 0.002, "align": 0.004},
     fetch_from_disk_s=0.02,
     row_bytes=5000,
+    fixed_bytes=7000,
+    start_s=3.0,
     write_s=0.001,
     flat_s=1e-6,
     cells_s=2e-6,
@@ -91,9 +93,9 @@ def test_a_written_count_reads_back(count: int) -> None:
 def test_a_small_gallery_is_compared_item_by_item() -> None:
     plan = predict(MEASURED, 1000)
     assert plan.configuration["recall"].startswith("exact")
-    assert plan.find("disk") == 1000 * (5000 + 408)
+    assert plan.find("disk") == 1000 * (5000 + 408) + 7000
     assert plan.find("recall") == pytest.approx(0.001)
-    assert plan.find("build") == pytest.approx(1000 * (0.1 + 2 * 0.001))
+    assert plan.find("build") == pytest.approx(3.0 + 1000 * (0.1 + 2 * 0.001))
     assert plan.find("search") == pytest.approx(0.01 + 0.05 + 0.001 + 0.002 + 0.004)
     assert plan.notes == []
 
