@@ -7,7 +7,11 @@ import typer
 from benchmarks.attributes import attributes
 from benchmarks.codecs.command import codecs
 from benchmarks.encode import encode
+from benchmarks.footprint import memory
 from benchmarks.fuzz import fuzz
+from benchmarks.goals import all_goals
+from benchmarks.growth import growth
+from benchmarks.index import index
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.recall import recall
@@ -30,6 +34,9 @@ app.command()(encode)
 app.command()(attributes)
 app.command()(codecs)
 app.command()(fuzz)
+app.command()(growth)
+app.command()(index)
+app.command()(memory)
 app.command()(probes)
 app.command()(queries)
 app.command()(recall)
@@ -38,6 +45,7 @@ app.command()(rerank)
 app.command()(serve)
 app.command()(soak)
 app.command()(training)
+app.command("all")(all_goals)
 
 
 def main() -> None:

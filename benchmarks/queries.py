@@ -1,6 +1,6 @@
 """How well one gallery answers labelled queries, through the engine a shop would use."""
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from indexer.engine import SearchEngine, open_engine
 from indexer.requests import SearchRequest
-from model.errors import SourceError
+from indexer.tuning.sweep import Query, read_queries
 from model.runtime.names import HELP
 
 KS = (1, 5, 10)
@@ -39,22 +39,7 @@ def queries(
     Console().print(table)
 
 
-def read_queries(labelled: Path) -> list[tuple[Path, str]]:
-    """Photos, relative to the CSV, and the product each shows."""
-    try:
-        with labelled.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [(labelled.parent / row["image"], row["product_id"]) for row in rows]
-    except (OSError, KeyError) as error:
-        raise SourceError(
-            f"{labelled} cannot be read as queries ({error}); "
-            "expected a CSV with the columns image and product_id"
-        ) from error
-
-
-def measure(
-    engine: SearchEngine, asked: list[tuple[Path, str]]
-) -> tuple[list[int | None], list[float]]:
+def measure(engine: SearchEngine, asked: Sequence[Query]) -> tuple[list[int | None], list[float]]:
     """The rank of each query's product among the first ten (None: not there), and the time."""
     ranks: list[int | None] = []
     spent: list[float] = []

@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.table import Table
 from typer import Exit, Option
 
-from benchmarks.queries import read_queries
 from benchmarks.serving.arithmetic import Row
 from benchmarks.serving.disturbances import maintain, reload_often, take_over_build
 from benchmarks.serving.inprocess import InProcess
@@ -38,6 +37,7 @@ from benchmarks.serving.phases import (
     overload,
 )
 from benchmarks.serving.processes import start_generator, start_service, start_trivial
+from indexer.tuning.sweep import read_queries
 from model.errors import ParameterError
 from model.runtime.names import HELP, RuntimeName, check_runtime
 from service.searches import choose_policy

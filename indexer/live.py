@@ -8,7 +8,7 @@ command line may write too; `reload` (and the watch thread) takes over what othe
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,12 @@ from indexer.requests import NewItem
 from indexer.results import Outcome, TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from indexer.staging import clear_old_generations
+from indexer.token_loading import (
+    LoadingStopped,
+    bring_up_to_date,
+    is_loading_due,
+    load_tokens,
+)
 from indexer.writer_lock import SharedWriterLock
 from indexer.writing import Commit, StoredItemChangedError, delete, find_stored, put
 from model.errors import ParameterError
@@ -58,8 +64,9 @@ class LiveGallery:
         self._maintaining = threading.Lock()
         self._last_reload: datetime | None = None
         self._last_maintenance: datetime | None = None
-        self._tasks = TaskLog("reload", "maintenance")
+        self._tasks = TaskLog("reload", "maintenance", "tokens")
         self._warming = WarmUp()
+        self._closing = threading.Event()
         self._opened = open_newest(root, plan, self._options)
         self._history.publish(self._opened.snapshot)
         self._threads: list[Repeating] = []
@@ -177,11 +184,12 @@ class LiveGallery:
         )
 
     def tasks(self) -> dict[str, TaskStats]:
-        """How `reload` and `maintenance` fare in the background."""
+        """How `reload`, `maintenance` and `tokens` (loading them) fare in the background."""
         return self._tasks.stats()
 
     def close(self) -> None:
-        """Stop the background threads; work in progress is finished."""
+        """Stop the background threads; work in progress is finished, but loading tokens."""
+        self._closing.set()
         threads, self._threads = self._threads, []
         for thread in threads:
             thread.stop()
@@ -272,6 +280,20 @@ class LiveGallery:
         if threads and due and not self._tasks.is_failing("maintenance"):
             threads[-1].wake()
 
+    def load_tokens(self) -> bool:
+        """Bring tokens that fit the budget into memory while searches go on; True when it did."""
+        before = self.current()
+        if not is_loading_due(before, self._options):
+            return False
+        with suppress(LoadingStopped):
+            tokens = load_tokens(before, self._closing.is_set)
+            with self._mutex:
+                now = self.current()
+                if now.generation is before.generation and is_loading_due(now, self._options):
+                    self._publish(now.with_tokens(bring_up_to_date(tokens, before, now)))
+                    return True
+        return False
+
     def _renew_index(self) -> None:
         before = self.current()
         # The one long part, and no lock of the writers is held; what follows keeps them waiting.
@@ -298,9 +320,11 @@ class LiveGallery:
         options = self._options
         self._threads = [
             Repeating("gallery watch", options.watch_s, self._watch),
+            Repeating("gallery tokens", options.maintain_s, self._load),
             Repeating("attribute warm-up", options.watch_s, self._warm_up),
             Repeating("gallery maintenance", options.maintain_s, self._maintain),
         ]
+        self._threads[1].wake()
 
     def _watch(self) -> None:
         self._history.prune()
@@ -311,3 +335,6 @@ class LiveGallery:
 
     def _maintain(self) -> None:
         self._tasks.run("maintenance", self.maintain)
+
+    def _load(self) -> None:
+        self._tasks.run("tokens", self.load_tokens)

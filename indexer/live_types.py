@@ -16,6 +16,8 @@ class LiveOptions:
     Attributes:
         device: `cuda` moves recall to the GPU when FAISS finds one.
         token_budget_mb: tokens are kept in memory while they fit.
+        tokens_at_once_mb: the opening waits until so many are there; more are loaded while the
+            gallery is searched.
         attribute_budget_mb: what attributes see of the items is kept in memory up to here; as
             much of it as fits is computed in the background before anybody asks.
         max_pixels: larger photos are refused.
@@ -32,6 +34,7 @@ class LiveOptions:
 
     device: str = "cpu"
     token_budget_mb: int = DEFAULT_TOKEN_BUDGET_MB
+    tokens_at_once_mb: int = 256
     attribute_budget_mb: int = DEFAULT_BUDGET_MB
     max_pixels: int = MAX_PIXELS
     exact_limit: int = EXACT_LIMIT

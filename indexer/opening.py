@@ -13,7 +13,8 @@ from indexer.live_types import LiveOptions
 from indexer.manifest import Manifest
 from indexer.snapshot import Generation, Snapshot
 from indexer.store import Store
-from indexer.tokens import ResidentTokens, bytes_per_item, stage_two_columns
+from indexer.token_loading import load_at_once
+from indexer.tokens import stage_two_columns
 
 
 class Opened(NamedTuple):
@@ -35,7 +36,7 @@ def open_newest(
         recall = open_recall(root, manifest, store, options.exact_limit)
         if options.device.startswith("cuda"):
             recall.move_to_gpu()
-        tokens = _load_tokens(store, generation, options)
+        tokens = load_at_once(store, generation, options)
         attributes = read_attributes(manifest.files(root).attributes, manifest.fingerprint)
         cache = EmbeddingCache(options.attribute_budget_mb)
         snapshot = Snapshot(generation, store, recall, tokens, attributes, cache)
@@ -94,13 +95,3 @@ def _make_generation(
     encoder = plan.load(manifest.files(root).checkpoint)
     require_fingerprint(root, manifest, encoder.fingerprint)
     return Generation(root, manifest, encoder, lease)
-
-
-def _load_tokens(
-    store: Store, generation: Generation, options: LiveOptions
-) -> ResidentTokens | None:
-    count, dims = store.count(), generation.manifest.dims
-    if count * bytes_per_item(dims) > options.token_budget_mb * 1_000_000:
-        return None
-    batches = store.scan(stage_two_columns(dims))
-    return ResidentTokens.load(batches, count, dims, generation.codec)

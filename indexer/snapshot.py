@@ -103,6 +103,10 @@ class Snapshot(EmbeddedGallery):
         """The same items at a later version, after files were merged."""
         return self._become(store, self.recall_index, self.resident)
 
+    def with_tokens(self, resident: ResidentTokens) -> "Snapshot":
+        """The same items with their tokens in memory."""
+        return self._become(self.store, self.recall_index, resident)
+
     def with_attributes(self, attributes: AttributeSet) -> "Snapshot":
         """The same items with other attributes."""
         parts = (self.generation, self.store, self.recall_index, self.resident)

@@ -28,6 +28,7 @@ HEADERS = {
         "# other hashes than those of the ordinary index."
     ),
     "cpu": "Extra `cpu`: the module `faiss` without CUDA.",
+    "fast": "Extra `fast`: a faster encoder, for machines without a GPU.",
     "gpu": "Extra `gpu`: the module `faiss` with CUDA. Never beside extra `cpu`.",
     "dev": "Extra `dev`: what the tests and `make check` need.",
 }
@@ -36,16 +37,16 @@ Pins = dict[str, str]  # package name -> its lines: version, marker, hashes
 
 
 def main() -> None:
-    """Write all six files."""
+    """Write all seven files."""
     is_upgrade = "--upgrade" in sys.argv[1:]
-    everything = resolve(["cpu", "gpu", "dev"], {} if is_upgrade else read_pins())
+    everything = resolve(["cpu", "fast", "gpu", "dev"], {} if is_upgrade else read_pins())
     runtime = resolve([], everything)
     base = {name: lines for name, lines in runtime.items() if not TORCH_FAMILY.match(name)}
     torch = {name: lines for name, lines in runtime.items() if TORCH_FAMILY.match(name)}
     write("base", base)
     write("torch", torch)
     write("torch-cpu", {name: without_hashes(torch[name]) for name in ("torch", "torchvision")})
-    for extra in ("cpu", "gpu", "dev"):
+    for extra in ("cpu", "fast", "gpu", "dev"):
         added = resolve([extra], everything)
         write(extra, {name: lines for name, lines in added.items() if name not in runtime})
 

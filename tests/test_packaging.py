@@ -42,7 +42,7 @@ def test_a_list_of_pins_names_no_host_and_no_path(file):
     assert not re.search(r"://|^-|--index|--find-links|/", file.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["base", "torch", "cpu", "gpu", "dev"])
+@pytest.mark.parametrize("name", ["base", "torch", "cpu", "fast", "gpu", "dev"])
 def test_every_pin_has_a_version_and_hashes(name):
     pins = read_pins(name)
     assert pins
@@ -56,10 +56,11 @@ def test_every_pin_has_a_version_and_hashes(name):
     [
         (PROJECT["dependencies"], ["base", "torch"]),
         (PROJECT["optional-dependencies"]["cpu"], ["cpu"]),
+        (PROJECT["optional-dependencies"]["fast"], ["fast"]),
         (PROJECT["optional-dependencies"]["gpu"], ["gpu"]),
         (PROJECT["optional-dependencies"]["dev"], ["base", "dev"]),
     ],
-    ids=["project", "cpu", "gpu", "dev"],
+    ids=["project", "cpu", "fast", "gpu", "dev"],
 )
 def test_every_dependency_is_pinned_to_a_version_it_allows(requirements, lists):
     pins = {key: lines for name in lists for key, lines in read_pins(name).items()}
@@ -76,7 +77,9 @@ def test_the_cpu_build_of_torch_is_the_same_release_as_the_ordinary_one():
 
 def test_no_package_is_pinned_twice():
     """One list a package: two lists that pip reads together could contradict each other."""
-    names = [key for name in ("base", "torch", "cpu", "gpu", "dev") for key in read_pins(name)]
+    names = [
+        key for name in ("base", "torch", "cpu", "fast", "gpu", "dev") for key in read_pins(name)
+    ]
     assert len(names) == len(set(names))
 
 

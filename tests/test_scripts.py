@@ -111,6 +111,12 @@ def test_exactly_one_faiss_is_installed(machine, variant, faiss):
     assert both == [f"/{faiss}"]
 
 
+@pytest.mark.parametrize(("variant", "installed"), [("cpu", True), ("cuda", False)])
+def test_openvino_comes_to_machines_without_a_gpu(machine, variant, installed):
+    _, _, calls = machine.install(SELVEDGE_VARIANT=variant)
+    assert ("constraints/fast.txt" in calls) == installed
+
+
 def test_an_environment_for_another_kind_of_machine_is_made_anew(machine):
     machine.install(SELVEDGE_VARIANT="cpu")
     _, said, calls = machine.install(SELVEDGE_VARIANT="cuda")

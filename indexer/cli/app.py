@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 from indexer.cli.attribute import attribute
 from indexer.cli.build import build
 from indexer.cli.inspect import info, verify
+from indexer.cli.plan import plan
 from indexer.cli.search import search
+from indexer.cli.tune import tune
 from indexer.cli.update import add, remove
 from model.errors import ParameterError, SelvedgeError
 
@@ -48,6 +50,8 @@ app.command()(remove)
 app.command()(search)
 app.command()(info)
 app.command()(verify)
+app.command()(plan)
+app.command()(tune)
 app.add_typer(attribute)
 
 

@@ -3,7 +3,9 @@
 B photos, S pixels a side, N streams.
 """
 
+import importlib
 import importlib.util
+import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -42,9 +44,7 @@ class OpenVino:
                 "runtime openvino was asked for, but OpenVINO is not installed; install "
                 "`selvedge[fast]`, or use runtime auto"
             )
-        import openvino
-
-        core = openvino.Core()
+        core = _import_openvino().Core()
         self._by_side = {side: _OneSide(core, backbone, side) for side in sides}
 
     def __call__(self, pixels: Tensor) -> Features:
@@ -111,9 +111,28 @@ class _Flat(nn.Module):
         return (*levels, final)
 
 
-def _convert(core: Any, backbone: Backbone, side: int) -> Any:
-    import openvino
+def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which is on unless somebody declined it.
 
+    With it, every conversion of a network is reported to a web address. OpenVINO does
+    without the module when it cannot be imported.
+    """
+    name = "openvino_telemetry"
+    known = sys.modules.pop(name, None)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import openvino
+
+        importlib.import_module("openvino.tools.ovc")
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known
+    return openvino
+
+
+def _convert(core: Any, backbone: Backbone, side: int) -> Any:
+    openvino = _import_openvino()
     shape = [1, COLOURS, side, side]
     with warnings.catch_warnings(), torch.no_grad(), TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # the tracer's, about sizes that are the same for all

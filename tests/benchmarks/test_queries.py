@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.queries import measure, read_queries
+from benchmarks.queries import measure
 from indexer.engine import open_engine
+from indexer.tuning.sweep import Query, read_queries
 from model.errors import SourceError
 from tests.indexer.fakes import draw_photo
 from tests.indexer.test_engine import tiny
@@ -16,7 +17,7 @@ __all__ = ["tiny"]
 def test_ranks_are_those_of_the_engine(tiny: Path) -> None:
     engine = open_engine(tiny / "index", device="cpu")
     photo = tiny / "photos/05.png"
-    ranks, spent = measure(engine, [(photo, "05.png"), (photo, "nobody")])
+    ranks, spent = measure(engine, [Query(photo, "05.png"), Query(photo, "nobody")])
     assert ranks == [1, None]
     assert min(spent) > 0
 
@@ -24,7 +25,7 @@ def test_ranks_are_those_of_the_engine(tiny: Path) -> None:
 def test_queries_are_found_beside_their_csv(tmp_path: Path) -> None:
     draw_photo(tmp_path / "a.png", 1)
     (tmp_path / "queries.csv").write_text("image,product_id\na.png,p1\n")
-    assert read_queries(tmp_path / "queries.csv") == [(tmp_path / "a.png", "p1")]
+    assert read_queries(tmp_path / "queries.csv") == [Query(tmp_path / "a.png", "p1")]
 
 
 def test_a_csv_of_other_columns_is_a_sentence(tmp_path: Path) -> None:

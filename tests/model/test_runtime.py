@@ -1,6 +1,7 @@
 """Runtimes: the same embeddings by other arithmetic, and the choice among them."""
 
 import copy
+import importlib
 import json
 import logging
 import threading
@@ -141,6 +142,13 @@ def test_openvino_that_is_not_installed_is_a_sentence(
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     with pytest.raises(DeviceError, match="install `selvedge\\[fast\\]`, or use runtime auto"):
         Encoder.from_checkpoint(tiny, "cpu", "openvino")
+
+
+@needs_openvino
+def test_openvino_reports_nothing_to_anybody(tiny: Path) -> None:
+    Encoder.from_checkpoint(tiny, "cpu", "openvino")
+    converter = importlib.import_module("openvino.tools.ovc.convert_impl")
+    assert converter.tm.__name__.endswith("telemetry_stub")
 
 
 def test_an_unknown_runtime_is_a_sentence(tiny: Path) -> None:

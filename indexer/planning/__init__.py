@@ -1,0 +1,1 @@
+"""What a gallery of any size will cost: measured small, predicted large."""

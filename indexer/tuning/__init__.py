@@ -1,0 +1,1 @@
+"""Choosing the settings of a search by labelled queries: quality against time."""
