@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from indexer.cli.attribute import attribute
 from indexer.cli.build import build
+from indexer.cli.copy import copy
 from indexer.cli.inspect import info, verify
 from indexer.cli.search import search
 from indexer.cli.update import add, remove
@@ -48,6 +49,7 @@ app.command()(remove)
 app.command()(search)
 app.command()(info)
 app.command()(verify)
+app.command()(copy)
 app.add_typer(attribute)
 
 

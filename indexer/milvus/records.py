@@ -57,12 +57,14 @@ class Sizes(NamedTuple):
         return 4 * -(-sum(self) // 3)
 
 
-def to_entities(table: Any, manifest: Manifest) -> list[Entity]:
+def to_entities(table: pa.Table | pa.RecordBatch, manifest: Manifest) -> list[Entity]:
     """Turn rows of the dataset (`indexer.store.make_schema`) into entities.
 
     Raises:
         ParameterError: a text or a thumbnail that is longer than a field of Milvus.
     """
+    if not table.num_rows:
+        return []
     dims, columns = manifest.dims, name_columns(manifest.source.metadata)
     parts = [array.reshape(len(array), -1) for array in read_arrays(table, dims)]
     parts[1] = parts[1].astype(np.float16)

@@ -7,6 +7,7 @@ What belongs to a collection and is no item lies beside it in `shop__1_facts`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from indexer.milvus.address import Address
@@ -73,7 +74,7 @@ class Server:
         """The collection behind the alias, None where there is no alias."""
         for number in reversed(self.list_generations()):
             collection = self.name_generation(number)
-            said = self._call("asking", lambda c, n=collection: c.list_aliases(n))
+            said = self._call("asking", partial(_list_aliases, collection))
             if self.address.collection in said.get("aliases", []):
                 return collection
         return None
@@ -123,7 +124,7 @@ class Server:
         """Delete a collection and its facts."""
         # The facts first: without them, what is left is nothing to go on with.
         for name in (collection + FACTS, collection):
-            self._call("deleting", lambda c, n=name: c.drop_collection(n, timeout=CALL_TIMEOUT_S))
+            self._call("deleting", partial(_drop, name))
 
     def load(self, collection: str) -> None:
         """Bring a collection into the server's memory, where it is not."""
@@ -221,9 +222,7 @@ class Server:
         """Write entities, replacing those of the same key, a message at a time."""
         for part in split_bytes(entities):
             rows = [{**each, VECTOR: list(map(float, each[VECTOR]))} for each in part]
-            self._call(
-                "writing to", lambda c, r=rows: c.upsert(collection, r, timeout=CALL_TIMEOUT_S)
-            )
+            self._call("writing to", partial(_upsert, collection, rows))
 
     def delete(self, collection: str, expression: str) -> None:
         """Delete the entities for which an expression holds."""
@@ -246,13 +245,26 @@ class Server:
             return ask(self.client)
 
 
+def _list_aliases(collection: str, client: Any) -> Any:
+    return client.list_aliases(collection)
+
+
+def _drop(collection: str, client: Any) -> None:
+    client.drop_collection(collection, timeout=CALL_TIMEOUT_S)
+
+
+def _upsert(collection: str, rows: list[dict[str, Any]], client: Any) -> None:
+    client.upsert(collection, rows, timeout=CALL_TIMEOUT_S)
+
+
 def split_bytes(entities: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     """Cut entities into messages of at most `MESSAGE_BYTES`, by what their texts and vectors take.
 
     >>> [len(part) for part in split_bytes([{"recall": [0.0], "text": "x" * 9_000_000}] * 3)]
     [1, 1, 1]
     """
-    part, size = [], 0
+    part: list[Mapping[str, Any]] = []
+    size = 0
     for entity in entities:
         texts = sum(len(value) for value in entity.values() if isinstance(value, str))
         more = texts + 4 * len(entity[VECTOR]) + 200
