@@ -7,6 +7,7 @@ import typer
 from benchmarks.attributes import attributes
 from benchmarks.encode import encode
 from benchmarks.fuzz import fuzz
+from benchmarks.milvus import milvus
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.report import report
@@ -26,6 +27,7 @@ def verbs() -> None:
 app.command()(encode)
 app.command()(attributes)
 app.command()(fuzz)
+app.command()(milvus)
 app.command()(probes)
 app.command()(queries)
 app.command()(report)

@@ -29,6 +29,7 @@ HEADERS = {
     ),
     "cpu": "Extra `cpu`: the module `faiss` without CUDA.",
     "gpu": "Extra `gpu`: the module `faiss` with CUDA. Never beside extra `cpu`.",
+    "milvus": "Extra `milvus`: a gallery on a Milvus server; `dev` has it too.",
     "dev": "Extra `dev`: what the tests and `make check` need.",
 }
 
@@ -36,16 +37,16 @@ Pins = dict[str, str]  # package name -> its lines: version, marker, hashes
 
 
 def main() -> None:
-    """Write all six files."""
+    """Write all seven files."""
     is_upgrade = "--upgrade" in sys.argv[1:]
-    everything = resolve(["cpu", "gpu", "dev"], {} if is_upgrade else read_pins())
+    everything = resolve(["cpu", "gpu", "milvus", "dev"], {} if is_upgrade else read_pins())
     runtime = resolve([], everything)
     base = {name: lines for name, lines in runtime.items() if not TORCH_FAMILY.match(name)}
     torch = {name: lines for name, lines in runtime.items() if TORCH_FAMILY.match(name)}
     write("base", base)
     write("torch", torch)
     write("torch-cpu", {name: without_hashes(torch[name]) for name in ("torch", "torchvision")})
-    for extra in ("cpu", "gpu", "dev"):
+    for extra in ("cpu", "gpu", "milvus", "dev"):
         added = resolve([extra], everything)
         write(extra, {name: lines for name, lines in added.items() if name not in runtime})
 
@@ -66,7 +67,7 @@ def resolve(extras: list[str], preferred: Pins) -> Pins:
 
 def read_pins() -> Pins:
     """Return what constraints/ pins today; empty on the first run."""
-    files = [CONSTRAINTS / f"{name}.txt" for name in HEADERS if name != "torch-cpu"]
+    files = [CONSTRAINTS / f"{name}.txt" for name in HEADERS if name not in ("torch-cpu", "milvus")]
     return parse("".join(file.read_text() for file in files if file.exists()))
 
 

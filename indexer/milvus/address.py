@@ -88,6 +88,15 @@ def parse_address(index: Path | str) -> Address:
     return Address(f"{prefix}://{host}{port}", "".join(database), collection, f"{scheme}://{name}")
 
 
+def refuse_address(index: Path | str) -> None:
+    """Refuse an address where only a folder can be used; ParameterError says what to do."""
+    if is_address(index):
+        raise ParameterError(
+            f"{index} is a gallery on a Milvus server, and this needs an index folder; change the "
+            "folder, and bring it to the server with `python -m indexer copy --from DIR --to ...`"
+        )
+
+
 def read_token() -> str:
     """What the server is shown: USER:PASSWORD or a key; empty where it asks for nothing."""
     return os.environ.get(TOKEN_VARIABLE, "")

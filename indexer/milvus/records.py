@@ -110,8 +110,14 @@ def is_whole(entity: Mapping[str, Any]) -> bool:
 def to_item(entity: Mapping[str, Any], metadata: Mapping[str, Kind]) -> Item:
     """Read an item without its vectors."""
     values = read_metadata(entity, metadata)
-    texts = [entity[name] for name in ("item_id", "product_id", "uri")]
-    return Item(*texts, values, entity["width"], entity["height"])
+    return Item(
+        item_id=entity["item_id"],
+        product_id=entity["product_id"],
+        uri=entity["uri"],
+        metadata=values,
+        width=entity["width"],
+        height=entity["height"],
+    )
 
 
 def read_metadata(entity: Mapping[str, Any], metadata: Mapping[str, Kind]) -> dict[str, Any]:

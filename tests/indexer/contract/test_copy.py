@@ -206,6 +206,6 @@ def test_a_text_that_fits_no_field_is_named(tmp_path, address) -> None:
     lines = ["image,title", f"part0/0000.jpg,{'long ' * 14_000}", "part1/0001.jpg,short"]
     (photos / "gallery.csv").write_text("\n".join(lines) + "\n")
     build_gallery(photos, tmp_path / "index", FakeEncoder(), options=small())
-    words = r"c0_title of item 'part0/0000.jpg' has 69,999 bytes, .* at most 65,535; shorten it"
+    words = r"c0_title of item 'part0/0000.jpg' has 70,000 bytes, .* at most 65,535; shorten it"
     with pytest.raises(ParameterError, match=words):
         copy_to_milvus(tmp_path / "index", address)
