@@ -17,8 +17,7 @@ import typer
 
 from indexer.cli.render import print_facts, print_json
 from indexer.engine import SearchEngine, open_engine
-from indexer.milvus.address import parse_address
-from indexer.milvus.client import CALL_TIMEOUT_S, SERVE, connect
+from indexer.milvus.client import CALL_TIMEOUT_S, SERVE
 from indexer.milvus.fields import VECTOR
 from indexer.milvus.gallery import MilvusGallery
 from indexer.requests import SearchRequest
@@ -34,13 +33,11 @@ def milvus(
     """Compare the p50 of a search over a Milvus server with that over a folder."""
     embedded = open_engine(index, device=device)
     served = open_engine(Path(address), device=device)
-    found = measure(embedded, served, connect(parse_address(address)), rounds)
+    found = measure(embedded, served, rounds)
     print_json(found) if as_json else print_facts(found)
 
 
-def measure(
-    embedded: SearchEngine, served: SearchEngine, client: Any, rounds: int
-) -> dict[str, Any]:
+def measure(embedded: SearchEngine, served: SearchEngine, rounds: int) -> dict[str, Any]:
     """Milliseconds of each, and by how much a search over the server exceeds the bare call."""
     local: Any = embedded._gallery
     remote: Any = served._gallery
@@ -52,7 +49,7 @@ def measure(
         spent = [_time(lambda q=query: embedded.search_encoded([q], request))]  # type: ignore[misc]
         with _time_server(remote) as inside:
             spent.append(_time(lambda q=query: served.search_encoded([q], request)))  # type: ignore[misc]
-        spent.append(_time(lambda q=query: _search_bare(client, remote, q.recall, request.block)))  # type: ignore[misc]
+        spent.append(_time(lambda q=query: _search_bare(remote, q.recall, request.block)))  # type: ignore[misc]
         if number:  # the first pays for what is lazy
             for name, value in zip(times, [*spent, sum(inside)], strict=True):
                 times[name].append(1000 * value)
@@ -70,9 +67,9 @@ def measure(
     }
 
 
-def _search_bare(client: Any, gallery: MilvusGallery, recall: Any, count: int) -> None:
-    """The same call without anything around it."""
-    client.search(
+def _search_bare(gallery: MilvusGallery, recall: Any, count: int) -> None:
+    """The same call over the same connection, without anything around it."""
+    gallery.server.client.search(
         gallery.collection,
         data=list(recall.mean(0)[None].astype(np.float32)),
         anns_field=VECTOR,

@@ -215,8 +215,8 @@ class _Copy:
         rows_of_all = np.concatenate(parts)
         if len(np.unique(rows_of_all)) != len(rows_of_all):
             raise StorageError(
-                "two items of the gallery have the same 63-bit row, which one in 10,000 galleries "
-                "of 50 million items has; give one of them another id"
+                "two items of the gallery have the same 63-bit row, as one in 10,000 galleries of "
+                "40 million items has; give one of them another id"
             )
         return copied, rows_of_all
 

@@ -209,3 +209,17 @@ def test_a_text_that_fits_no_field_is_named(tmp_path, address) -> None:
     words = r"c0_title of item 'part0/0000.jpg' has 70,000 bytes, .* at most 65,535; shorten it"
     with pytest.raises(ParameterError, match=words):
         copy_to_milvus(tmp_path / "index", address)
+
+
+@pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8"])
+def test_every_index_finds_the_photo_itself_and_all_that_fit_a_condition(
+    folder, address, server, kind
+) -> None:
+    assert copy_to_milvus(folder, address, index_kind=kind).index_kind == kind
+    gallery = open_gallery(server)
+    row = gallery.find_row("part1/0003.jpg")
+    query = gallery.read_encoded(row).recall
+    assert gallery.recall(query, 1)[0].rows.tolist() == [row]
+    assert len(gallery.recall(query, COUNT)[0].rows) == COUNT
+    some = gallery.narrow("`item_id` LIKE 'part0%'")
+    assert len(gallery.recall(query, COUNT, some)[0].rows) == COUNT // 2
