@@ -142,13 +142,8 @@ def split_details(details: Sequence[str], dims: Dims) -> tuple[NDArray[Any], ...
     The last only where stage one compares another vector.
     """
     sizes, per_token = Sizes.of(dims), (dims.levels, dims.num_tokens)
-    raw = np.frombuffer(b"".join(map(base64.b64decode, details)), np.uint8)
-    if raw.size != len(details) * sum(sizes):
-        raise StorageError(
-            "the tokens of an item in Milvus have another size than those of its gallery; copy "
-            "the gallery again with --overwrite"
-        )
-    table = raw.reshape(len(details), sum(sizes))
+    table = np.frombuffer(b"".join(_decode(text, sum(sizes)) for text in details), np.uint8)
+    table = table.reshape(len(details), sum(sizes))
     codes, scales, geometry, whole = np.split(table, np.cumsum(sizes[:3]), axis=1)
     arrays = (
         np.ascontiguousarray(codes).view(np.int8).reshape(-1, *per_token, dims.token_dim),
@@ -186,6 +181,19 @@ def _from_stored(value: Any, kind: Kind) -> Any:
     if kind == "timestamp":
         return (_EPOCH + timedelta(microseconds=value)).replace(tzinfo=None)
     return value
+
+
+def _decode(text: str, num_bytes: int) -> bytes:
+    try:
+        data = base64.b64decode(text)
+    except ValueError:
+        data = b""
+    if len(data) != num_bytes:
+        raise StorageError(
+            "the tokens of an item in Milvus are damaged or have another size than those of its "
+            "gallery; copy the gallery again with --overwrite"
+        )
+    return data
 
 
 def _encode(data: bytes) -> str:

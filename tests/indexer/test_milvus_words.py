@@ -20,7 +20,7 @@ from indexer.milvus.fields import (
     name_columns,
     to_row,
 )
-from indexer.milvus.records import Sizes
+from indexer.milvus.records import Sizes, to_tokens
 from indexer.verify import verify
 from model.errors import GalleryError, ParameterError, StorageError
 from tests.indexer.fakes import FakeEncoder
@@ -198,3 +198,9 @@ def test_without_the_extra_the_sentence_names_it(monkeypatch) -> None:
 def test_a_condition_needs_no_value_to_ask_for_null() -> None:
     said = Predicate("price", "int", "IS NULL")
     assert write_expression(said, FIELDS) == "array_contains(nulls, 0)"
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "AA A", "A", "AAé="])
+def test_damaged_tokens_are_refused(text: str) -> None:
+    with pytest.raises(StorageError, match="are damaged or have another size"):
+        to_tokens([text], Given().dims)
