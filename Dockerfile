@@ -11,6 +11,8 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # --- build: the environment, from the same script and lists as `make` ---------------------------
 FROM ${PYTHON_IMAGE} AS build
 ARG VARIANT=cpu
+# `milvus` for a gallery on a Milvus server (docker-compose.cluster.yml).
+ARG EXTRAS=
 # A mirror of PyTorch's CPU index, where there is one; the default is PyTorch's own.
 ARG TORCH_INDEX=
 ENV SELVEDGE_VARIANT=${VARIANT} \
@@ -22,7 +24,7 @@ WORKDIR /src
 COPY pyproject.toml ./
 COPY constraints constraints
 COPY scripts/install scripts/install
-RUN scripts/install --venv /opt/venv --dependencies-only
+RUN scripts/install --venv /opt/venv --dependencies-only ${EXTRAS:+--$EXTRAS}
 
 COPY README.md LICENSE NOTICE ./
 COPY model model

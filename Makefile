@@ -2,12 +2,13 @@
 
 PYTHON ?=
 PORT ?= 8000
+SERVER ?= milvus://127.0.0.1:19530
 export PYTHON PORT
 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test learn check format lint types install lock clean
+.PHONY: help demo test learn milvus check format lint types install lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,6 +24,11 @@ test: ## Run the tests
 learn: ## Run the slow tests: train for minutes, find nine in ten; kill a service that is written to
 	@scripts/install --dev
 	@$(BIN)/python -m pytest -m slow tests/model/test_learning.py tests/benchmarks/test_soak.py
+
+# Collections contract_... are made there and deleted again.
+milvus: ## Run the contract of galleries against a Milvus server (SERVER=milvus://127.0.0.1:19530)
+	@scripts/install --dev
+	@SELVEDGE_TEST_MILVUS=$(SERVER) $(BIN)/python -m pytest tests/indexer/contract
 
 check: lint types test learn ## Everything a change must pass
 

@@ -12,6 +12,7 @@ from benchmarks.fuzz import fuzz
 from benchmarks.goals import all_goals
 from benchmarks.growth import growth
 from benchmarks.index import index
+from benchmarks.milvus import milvus
 from benchmarks.probes import probes
 from benchmarks.queries import queries
 from benchmarks.recall import recall
@@ -37,6 +38,7 @@ app.command()(fuzz)
 app.command()(growth)
 app.command()(index)
 app.command()(memory)
+app.command()(milvus)
 app.command()(probes)
 app.command()(queries)
 app.command()(recall)

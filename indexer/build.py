@@ -23,6 +23,7 @@ from indexer.files import lock_for_writing, storage_errors
 from indexer.gallery import require_fingerprint
 from indexer.listing import count_photos, read_listing
 from indexer.manifest import Building, Manifest
+from indexer.milvus.address import refuse_address
 from indexer.photos import open_source
 from indexer.pipeline import Loaded, Loader, encode_rows
 from indexer.progress import Progress, Silent
@@ -94,6 +95,7 @@ def build_index(
         StorageError: the disk is full, read-only or damaged.
     """
     started = time.perf_counter()
+    refuse_address(index_dir)
     options, watch = options or BuildOptions(), progress or Silent()
     watch.begin("Listing photos", None)
     photos = open_source(

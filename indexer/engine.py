@@ -18,6 +18,7 @@ from indexer.cropping import EncodedCrop
 from indexer.explain import explain_hits
 from indexer.facets import check_columns, count_facet
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB, EmbeddedGallery, require_fingerprint
+from indexer.milvus.address import is_address
 from indexer.paging import Page, Pager
 from indexer.protocols import Gallery
 from indexer.ranking import Ranking, Timer
@@ -332,7 +333,8 @@ def open_engine(
     """Open an index folder to search in it.
 
     Args:
-        index_dir: what `python -m indexer build` wrote.
+        index_dir: what `python -m indexer build` wrote, or the address of a gallery on a Milvus
+            server (`indexer.milvus.address`).
         device: auto, cpu, cuda or cuda:N.
         runtime: how the backbone is computed: auto, eager, half, openvino or compile.
         checkpoint: the index's own copy when not given; any other file must have the
@@ -344,6 +346,16 @@ def open_engine(
         GalleryError: not an index, damaged, or made with another checkpoint.
         CheckpointError, DeviceError: what they say.
     """
+    if is_address(index_dir):
+        from indexer.milvus.opening import open_milvus_engine  # which builds upon this file
+
+        return open_milvus_engine(
+            index_dir,
+            device=device,
+            runtime=runtime,
+            checkpoint=checkpoint,
+            max_pixels=max_pixels,
+        )
     gallery = EmbeddedGallery.open(index_dir, token_budget_mb=token_budget_mb, device=device)
     try:
         encoder = Encoder.from_checkpoint(checkpoint or gallery.checkpoint, device, runtime)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple, NoReturn
 
+from indexer.conditions import Both, Condition, Either, Group, Not, Predicate, Value, write_sql
 from model.errors import ParameterError
 
 MAX_LENGTH = 4000
@@ -65,27 +66,41 @@ def to_sql(text: str, columns: Mapping[str, str]) -> str:
     >>> to_sql("price <= 19.9 and `dress size`='m'", {"price": "float", "dress size": "string"})
     "`price` <= 19.9 AND `dress size` = 'm'"
     """
+    return write_sql(read_filter(text, columns))
+
+
+def read_filter(text: str, columns: Mapping[str, str]) -> Condition:
+    """Check a filter over `columns` (names and their kinds); ParameterError as for `to_sql`.
+
+    What `to_sql` wrote is understood too, and comes to the same.
+    """
     if len(text) > MAX_LENGTH:
         raise ParameterError(
             f"the filter has {len(text):,} characters; expected at most {MAX_LENGTH:,}"
         )
-    return _Parser(text, columns).parse()
+    return _Parser(text, columns, MAX_DEPTH).parse()
+
+
+def read_condition(sql: str, columns: Mapping[str, str]) -> Condition:
+    """Read what this program put together: longer and deeper than what a person may send."""
+    return _Parser(sql, columns, max_depth=4 * MAX_DEPTH).parse()
 
 
 class _Parser:
-    """Recursive descent, one method a rule; each returns the SQL of what it understood."""
+    """Recursive descent, one method a rule; each returns what it understood."""
 
-    def __init__(self, text: str, columns: Mapping[str, str]) -> None:
+    def __init__(self, text: str, columns: Mapping[str, str], max_depth: int) -> None:
         self._columns = columns
+        self._max_depth = max_depth
         self._tokens = _split(text)
         self._at = 0
         self._depth = 0
 
-    def parse(self) -> str:
-        sql = self._either()
+    def parse(self) -> Condition:
+        found = self._either()
         if self._next.kind != "end":
             self._refuse("AND, OR or the end")
-        return sql
+        return found
 
     @property
     def _next(self) -> _Token:
@@ -111,62 +126,72 @@ class _Parser:
             "was expected"
         )
 
-    def _either(self) -> str:
+    def _either(self) -> Condition:
         parts = [self._both()]
         while self._take("OR"):
             parts.append(self._both())
-        return " OR ".join(parts)
+        return Either(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _both(self) -> str:
+    def _both(self) -> Condition:
         parts = [self._factor()]
         while self._take("AND"):
             parts.append(self._factor())
-        return " AND ".join(parts)
+        return Both(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _factor(self) -> str:
+    def _factor(self) -> Condition:
         self._depth += 1
-        if self._depth > MAX_DEPTH:
+        if self._depth > self._max_depth:
             raise ParameterError(
-                f"the filter is nested more than {MAX_DEPTH} deep; write it with fewer parentheses"
+                f"the filter is nested more than {self._max_depth} deep; write it with fewer "
+                "parentheses"
             )
         try:
             if self._take("NOT"):
-                return f"NOT ({self._factor()})"
+                inner = self._factor()
+                return Not(inner.inner if isinstance(inner, Group) else inner)
             if self._take("("):
                 inner = self._either()
                 self._require(")")
-                return f"({inner})"
+                return Group(inner)
             return self._predicate()
         finally:
             self._depth -= 1
 
-    def _predicate(self) -> str:
+    def _predicate(self) -> Condition:
         column, kind = self._column()
         if operator := self._take(*_COMPARISONS):
-            left, (right,) = _compare(column, kind, [self._value(kind, operator)])
-            return f"{left} {operator} {right}"
+            return Predicate(column, kind, operator, (self._value(kind, operator),))
         if self._take("IS"):
-            negated = "NOT " if self._take("NOT") else ""
+            negated = self._take("NOT") is not None
             self._require("NULL")
-            return f"{column} IS {negated}NULL"
-        negated = "NOT " if self._take("NOT") else ""
+            return Predicate(column, kind, "IS NULL", (), negated)
+        negated = self._take("NOT") is not None
         if self._take("IN"):
-            left, values = _compare(column, kind, self._list(kind))
-            return f"{left} {negated}IN ({', '.join(values)})"
+            return Predicate(column, kind, "IN", self._list(kind), negated)
         if self._take("BETWEEN"):
             low = self._value(kind, "BETWEEN")
             self._require("AND")
-            left, ends = _compare(column, kind, [low, self._value(kind, "AND")])
-            return f"{left} {negated}BETWEEN {' AND '.join(ends)}"
+            ends = (low, self._value(kind, "AND"))
+            return Predicate(column, kind, "BETWEEN", ends, negated)
         if self._next.keyword == "LIKE" and kind != "string":
             self._refuse("=, <, IN or BETWEEN (LIKE is for columns of texts)")
         if self._take("LIKE"):
-            return f"{column} {negated}LIKE {self._value(kind, 'LIKE')}"
+            return Predicate(column, kind, "LIKE", (self._value(kind, "LIKE"),), negated)
         if kind == "bool" and not negated:
-            return f"{column} = TRUE"
+            return Predicate(column, kind, "=", (True,))
         self._refuse("IN, BETWEEN or LIKE" if negated else "=, <, IN, BETWEEN, LIKE or IS NULL")
 
     def _column(self) -> tuple[str, str]:
+        """A column, or one that `to_sql` cast to compare it with fractions."""
+        if not self._is_ours("CAST", "("):
+            return self._name()
+        self._at += 2
+        found = self._name()
+        self._at += 2  # AS DOUBLE
+        self._require(")")
+        return found
+
+    def _name(self) -> tuple[str, str]:
         token = self._next
         if token.kind not in ("word", "quoted") or token.keyword:
             self._refuse("a column")
@@ -174,25 +199,32 @@ class _Parser:
         if name not in self._columns:
             raise unknown_column("the filter", name, self._columns)
         self._at += 1
-        return f"`{name}`", self._columns[name]
+        return name, self._columns[name]
 
-    def _list(self, kind: str) -> list[str]:
+    def _is_ours(self, word: str, follower: str) -> bool:
+        """True where a word that `to_sql` writes stands, before a sign or a kind of token."""
+        after = self._tokens[min(self._at + 1, len(self._tokens) - 1)]
+        return self._next.text == word and follower in (after.text, after.kind)
+
+    def _list(self, kind: str) -> tuple[Value, ...]:
         self._require("(")
         values = [self._value(kind, "IN (")]
         while self._take(","):
             values.append(self._value(kind, ","))
         self._require(")")
-        return values
+        return tuple(values)
 
-    def _value(self, kind: str, after: str) -> str:
+    def _value(self, kind: str, after: str) -> Value:
+        if kind in ("date", "timestamp") and self._is_ours(kind, "string"):
+            self._at += 1
         token = self._next
         if token.keyword == "NULL":
             self._refuse("a value (write IS NULL or IS NOT NULL)")
-        sql = _write_value(token, kind)
-        if sql is None:
+        value = _read_value(token, kind)
+        if value is None:
             self._refuse(f"{_EXPECTED_VALUE[kind]} after {after}")
         self._at += 1
-        return sql
+        return value
 
 
 def unknown_column(who: str, name: str, columns: Mapping[str, str]) -> ParameterError:
@@ -218,38 +250,29 @@ def _split(text: str) -> list[_Token]:
     return [*tokens, _Token("end", "", len(text))]
 
 
-def _compare(column: str, kind: str, values: list[str]) -> tuple[str, list[str]]:
-    """Make both sides of one type: the dataset compares whole numbers with nothing else."""
-    if kind == "int" and not all(value.lstrip("-").isdigit() for value in values):
-        return f"CAST({column} AS DOUBLE)", values
-    return column, values
-
-
-def _write_value(token: _Token, kind: str) -> str | None:
-    """Write a value for a column of this kind as SQL; None when it is of another kind."""
+def _read_value(token: _Token, kind: str) -> Value | None:
+    """Read a value for a column of this kind; None when it is of another kind."""
     if kind in ("int", "float"):
-        return _write_number(token.text) if token.kind == "number" else None
+        return _read_number(token.text) if token.kind == "number" else None
     if kind == "bool":
-        return token.keyword if token.keyword in ("TRUE", "FALSE") else None
+        return token.keyword == "TRUE" if token.keyword in ("TRUE", "FALSE") else None
     if token.kind != "string":
         return None
+    said = token.text[1:-1]
     if kind == "string":
-        return token.text
-    said = token.text[1:-1].strip()
+        return said.replace("''", "'")
     try:
         if kind == "date":
-            return f"date '{date.fromisoformat(said).isoformat()}'"
-        when = datetime.fromisoformat(said)
+            return date.fromisoformat(said.strip())
+        when = datetime.fromisoformat(said.strip())
     except ValueError:
         return None
-    return None if when.tzinfo else f"timestamp '{when.isoformat(sep=' ')}'"
+    return None if when.tzinfo else when
 
 
-def _write_number(text: str) -> str | None:
+def _read_number(text: str) -> int | float | None:
     """Whole numbers as they are where 64 bits hold them, others as a float; None: too large."""
     if text.lstrip("+-").isdigit() and abs(int(text)) < 2**63:
-        return str(int(text))
+        return int(text)
     number = float(text)
-    if math.isinf(number):
-        return None
-    return repr(number)
+    return None if math.isinf(number) else number

@@ -18,7 +18,7 @@ from indexer.photos import Photo, to_uri
 from indexer.pipeline import Loaded, decode_photo, encode_rows, read_bytes
 from indexer.protocols import EncoderLike
 from indexer.requests import NewItem
-from indexer.snapshot import Generation
+from indexer.token_codec import TokenCodec
 from model.errors import ImageError, InputError, ParameterError
 from model.images import MAX_PIXELS
 
@@ -122,19 +122,23 @@ def load_items(
 
 
 def encode_items(
-    incoming: Sequence[Incoming], generation: Generation, schema: pa.Schema
+    incoming: Sequence[Incoming],
+    encoder: EncoderLike,
+    codec: TokenCodec,
+    manifest: Manifest,
+    schema: pa.Schema,
 ) -> pa.Table:
     """Encode the decoded ones among the photos; their labels are still to be written."""
     loaded = [
         entry.loaded for entry in incoming if entry.loaded and entry.loaded.prepared is not None
     ]
     return encode_rows(
-        generation.encoder,
-        generation.codec,
+        encoder,
+        codec,
         loaded,
-        batch_size=generation.manifest.batch_size,
+        batch_size=manifest.batch_size,
         schema=schema,
-        photo_root=Path(generation.manifest.source.photo_root),
+        photo_root=Path(manifest.source.photo_root),
         advance=lambda count: None,
     )
 

@@ -214,7 +214,8 @@ class LiveGallery:
                 raise explain_failures(failed, len(items))
             usable = [entry for entry in incoming if entry.error is None]
             generation = before.generation
-            encoded = encode_items(usable, generation, before.store.schema)
+            parts = (generation.encoder, generation.codec, generation.manifest)
+            encoded = encode_items(usable, *parts, before.store.schema)
             with self._writing():
                 if self.current().generation is not generation:
                     continue  # a rebuild was published: the photos belong to another encoder

@@ -7,7 +7,7 @@ with another checkpoint swaps both at once. Hold it for one request.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from indexer.attribute_files import add_learned, remove_learned
 from indexer.attribute_learning import learn_from_items
@@ -15,11 +15,15 @@ from indexer.checkpoint import EncoderSource, StoredCheckpoint
 from indexer.engine import SearchEngine
 from indexer.live import LiveGallery
 from indexer.live_types import LiveOptions, LiveStats
+from indexer.milvus.address import is_address
 from indexer.requests import NewItem
 from indexer.results import AttributeDescription, TaskStats, WriteReport
 from indexer.snapshot import Snapshot
 from model.encoder import Encoder
 from model.errors import VersionGoneError
+
+if TYPE_CHECKING:
+    from indexer.milvus.live import MilvusEngine
 
 
 class LiveEngine:
@@ -145,11 +149,11 @@ def open_live(
     runtime: str = "eager",
     checkpoint: Path | None = None,
     options: LiveOptions | None = None,
-) -> LiveEngine:
-    """Open an index folder to search in it and to change it.
+) -> "LiveEngine | MilvusEngine":
+    """Open an index folder, or a gallery on a Milvus server, to search in it and to change it.
 
     Args:
-        index_dir: what `python -m indexer build` wrote.
+        index_dir: what `python -m indexer build` wrote, or an address (`indexer.milvus.address`).
         device: auto, cpu, cuda or cuda:N; takes the place of `options.device`.
         runtime: how the backbone is computed: auto, eager, half, openvino or compile.
         checkpoint: the index's own copy when not given; any other file must have the
@@ -160,5 +164,11 @@ def open_live(
         GalleryError: not an index, damaged, or made with another checkpoint.
         CheckpointError, DeviceError: what they say.
     """
+    if is_address(index_dir):
+        from indexer.milvus.live import open_milvus_live  # needs the extra `milvus`
+
+        return open_milvus_live(
+            index_dir, device=device, runtime=runtime, checkpoint=checkpoint, options=options
+        )
     chosen = replace(options or LiveOptions(), device=device)
     return LiveEngine(index_dir, StoredCheckpoint(checkpoint, device, runtime), chosen)

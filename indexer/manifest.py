@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from indexer.files import IndexFiles, storage_errors, write_text_atomic
+from indexer.milvus.address import refuse_address
 from model.errors import GalleryMismatchError, GalleryNotFoundError, StorageError
 
 # 2: a recall vector of its own beside the global feature. 3: product codes of tokens.
@@ -165,6 +166,7 @@ def require_folder(root: Path) -> None:
     """Refuse what is not a folder."""
     if root.is_dir():
         return
+    refuse_address(root)
     if root.exists():
         raise GalleryNotFoundError(f"{root} is a file; expected the folder of an index")
     raise GalleryNotFoundError(

@@ -5,7 +5,7 @@ R width of the recall vector.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +57,13 @@ class Recalled(NamedTuple):
 class Selection(NamedTuple):
     """The rows that recall may return, or with `inside` false those that it may not.
 
-    Rows are distinct and ascending.
+    Rows are distinct and ascending. With a `condition`, in the words of the gallery that made
+    it (`Narrowing`), that alone counts, and no rows are listed.
     """
 
     rows: NDArray[np.int64]
     inside: bool
+    condition: str | None = None
 
 
 class TokenBlock(NamedTuple):
@@ -138,3 +140,14 @@ class Gallery(Protocol):
 
     def close(self) -> None:
         """Let go of the files."""
+
+
+@runtime_checkable
+class Narrowing(Protocol):
+    """A gallery that finds the items of a condition itself, while it recalls.
+
+    For one on a server the rows of a filter would be a message of many megabytes.
+    """
+
+    def narrow(self, sql: str) -> Selection:
+        """The items for which an SQL condition holds, without listing them."""

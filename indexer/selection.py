@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.filters import to_sql
-from indexer.protocols import Gallery, Selection
+from indexer.protocols import Gallery, Narrowing, Selection
 from indexer.requests import SearchRequest
 
 # Rows of the latest conditions that stay in memory: 128 MB at most.
@@ -37,18 +37,17 @@ class Selector:
 
         `without` is one more item to leave out.
         """
-        left_out = self._find_excluded(request, without)
-        sql = self.check(request)
+        sql, excluded = self.check(request), _write_excluded(request, without)
+        # A search by attributes compares all items, and has to know which.
+        if isinstance(self._gallery, Narrowing) and not request.attributes:
+            terms = [f"({sql})" if sql else "", f"NOT ({excluded})" if excluded else ""]
+            joined = " AND ".join(filter(None, terms))
+            return self._gallery.narrow(joined) if joined else None
+        left_out = self._find(excluded) if excluded else np.empty(0, np.int64)
         if sql is not None:
             allowed = self._find(sql)
             return Selection(np.setdiff1d(allowed, left_out, assume_unique=True), inside=True)
         return Selection(left_out, inside=False) if len(left_out) else None
-
-    def _find_excluded(self, request: SearchRequest, without: str | None) -> NDArray[np.int64]:
-        items = request.exclude_items if without is None else (*request.exclude_items, without)
-        named = {"item_id": items, "product_id": request.exclude_products}
-        terms = [_is_one_of(column, names) for column, names in named.items() if names]
-        return self._find(" OR ".join(terms)) if terms else np.empty(0, np.int64)
 
     def _find(self, sql: str) -> NDArray[np.int64]:
         """Rows of a condition, from memory where it was asked for lately."""
@@ -64,6 +63,13 @@ class Selector:
             while self._num_rows > KEPT_ROWS or len(self._known) > KEPT_CONDITIONS:
                 self._num_rows -= len(self._known.popitem(last=False)[1])
         return rows
+
+
+def _write_excluded(request: SearchRequest, without: str | None) -> str:
+    """What may not be found, as SQL; empty where everything may."""
+    items = request.exclude_items if without is None else (*request.exclude_items, without)
+    named = {"item_id": items, "product_id": request.exclude_products}
+    return " OR ".join(_is_one_of(column, names) for column, names in named.items() if names)
 
 
 def _is_one_of(column: str, names: Sequence[str]) -> str:

@@ -30,25 +30,38 @@ HEADERS = {
     "cpu": "Extra `cpu`: the module `faiss` without CUDA.",
     "fast": "Extra `fast`: a faster encoder, for machines without a GPU.",
     "gpu": "Extra `gpu`: the module `faiss` with CUDA. Never beside extra `cpu`.",
+    "milvus": "Extra `milvus`: a gallery on a Milvus server; `dev` has it too.",
+    "lite": "Extra `lite`: a Milvus server for tests; beside `cpu` and `dev`.",
     "dev": "Extra `dev`: what the tests and `make check` need.",
+}
+
+# Each extra with those it is installed beside: a package is in one list of them.
+EXTRAS: dict[str, list[str]] = {
+    "cpu": [],
+    "fast": [],
+    "gpu": [],
+    "milvus": [],
+    "dev": [],
+    "lite": ["cpu", "dev"],
 }
 
 Pins = dict[str, str]  # package name -> its lines: version, marker, hashes
 
 
 def main() -> None:
-    """Write all seven files."""
+    """Write all files."""
     is_upgrade = "--upgrade" in sys.argv[1:]
-    everything = resolve(["cpu", "fast", "gpu", "dev"], {} if is_upgrade else read_pins())
+    everything = resolve(list(EXTRAS), {} if is_upgrade else read_pins())
     runtime = resolve([], everything)
     base = {name: lines for name, lines in runtime.items() if not TORCH_FAMILY.match(name)}
     torch = {name: lines for name, lines in runtime.items() if TORCH_FAMILY.match(name)}
     write("base", base)
     write("torch", torch)
     write("torch-cpu", {name: without_hashes(torch[name]) for name in ("torch", "torchvision")})
-    for extra in ("cpu", "fast", "gpu", "dev"):
-        added = resolve([extra], everything)
-        write(extra, {name: lines for name, lines in added.items() if name not in runtime})
+    for extra, beside in EXTRAS.items():
+        there = resolve(beside, everything)
+        added = resolve([*beside, extra], everything)
+        write(extra, {name: lines for name, lines in added.items() if name not in there})
 
 
 def resolve(extras: list[str], preferred: Pins) -> Pins:
@@ -67,7 +80,7 @@ def resolve(extras: list[str], preferred: Pins) -> Pins:
 
 def read_pins() -> Pins:
     """Return what constraints/ pins today; empty on the first run."""
-    files = [CONSTRAINTS / f"{name}.txt" for name in HEADERS if name != "torch-cpu"]
+    files = [CONSTRAINTS / f"{name}.txt" for name in HEADERS if name not in ("torch-cpu", "milvus")]
     return parse("".join(file.read_text() for file in files if file.exists()))
 
 

@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     )
 
     index_dir: Path = Field(
-        description="Folder of the gallery, as written by `python -m indexer build`."
+        description="Folder of the gallery, as written by `python -m indexer build`, or its "
+        "address on a Milvus server, `milvus://HOST:PORT/COLLECTION`; user and password are then "
+        "read from `SELVEDGE_MILVUS_TOKEN`."
     )
     host: str = Field(
         default="127.0.0.1",

@@ -59,8 +59,10 @@ def test_every_pin_has_a_version_and_hashes(name):
         (PROJECT["optional-dependencies"]["fast"], ["fast"]),
         (PROJECT["optional-dependencies"]["gpu"], ["gpu"]),
         (PROJECT["optional-dependencies"]["dev"], ["base", "dev"]),
+        (PROJECT["optional-dependencies"]["milvus"], ["milvus"]),
+        (PROJECT["optional-dependencies"]["lite"], ["lite"]),
     ],
-    ids=["project", "cpu", "fast", "gpu", "dev"],
+    ids=["project", "cpu", "fast", "gpu", "dev", "milvus", "lite"],
 )
 def test_every_dependency_is_pinned_to_a_version_it_allows(requirements, lists):
     pins = {key: lines for name in lists for key, lines in read_pins(name).items()}
@@ -78,7 +80,9 @@ def test_the_cpu_build_of_torch_is_the_same_release_as_the_ordinary_one():
 def test_no_package_is_pinned_twice():
     """One list a package: two lists that pip reads together could contradict each other."""
     names = [
-        key for name in ("base", "torch", "cpu", "fast", "gpu", "dev") for key in read_pins(name)
+        key
+        for name in ("base", "torch", "cpu", "fast", "gpu", "dev", "lite")
+        for key in read_pins(name)
     ]
     assert len(names) == len(set(names))
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from indexer.cli.attribute import attribute
 from indexer.cli.build import build
+from indexer.cli.copy import copy
 from indexer.cli.inspect import info, verify
 from indexer.cli.plan import plan
 from indexer.cli.search import search
@@ -52,6 +53,7 @@ app.command()(info)
 app.command()(verify)
 app.command()(plan)
 app.command()(tune)
+app.command()(copy)
 app.add_typer(attribute)
 
 

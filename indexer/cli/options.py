@@ -18,7 +18,10 @@ Photos = Annotated[
 Index = Annotated[
     Path,
     typer.Option(
-        "--index", envvar="SELVEDGE_INDEX_DIR", help="Folder of the index.", show_default=False
+        "--index",
+        envvar="SELVEDGE_INDEX_DIR",
+        help="Folder of the index; to search, also milvus://HOST:PORT/COLLECTION.",
+        show_default=False,
     ),
 ]
 Json = Annotated[

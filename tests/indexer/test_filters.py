@@ -9,7 +9,8 @@ import lance
 import pyarrow as pa
 import pytest
 
-from indexer.filters import MAX_LENGTH, to_sql
+from indexer.conditions import write_sql
+from indexer.filters import MAX_LENGTH, read_condition, to_sql
 from indexer.table import ARROW_TYPES
 from model.errors import ParameterError
 
@@ -169,3 +170,10 @@ def test_the_deepest_and_the_longest_filters_are_answered(
     dataset: Any, text: str, found: int
 ) -> None:
     assert count(dataset, text) == found
+
+
+def test_what_was_written_is_read_again_and_comes_to_the_same() -> None:
+    choose = random.Random(1)
+    for _ in range(300):
+        sql = to_sql(make_filter(choose), COLUMNS)
+        assert write_sql(read_condition(sql, COLUMNS)) == sql
