@@ -69,3 +69,28 @@ def test_the_results_of_this_checkout_can_be_judged() -> None:
     root = Path(__file__).resolve().parents[2]
     numbers = [each.number for each in judge(root / RESULTS) if each.met is not None]
     assert {1, 2, 7} <= set(numbers)
+
+
+def test_the_rerank_is_judged_by_what_it_compares(tmp_path: Path) -> None:
+    goals = [
+        {"goal": "cascade 1000 to 100", "at least": 8.0, "measured": 8.2, "met": True},
+        {"goal": "attended / blocks", "at least": 50.0, "measured": 25.0, "met": False},
+        {"goal": "re-rank of 100 / encode", "at least": 4.0, "measured": 24.0, "met": True},
+    ]
+    write(tmp_path, "rerank.json", {"goals": goals})
+    found = [(each.number, each.ratio, each.met) for each in judge(tmp_path)[2:5]]
+    assert found == [(3, pytest.approx(1.025), True), (4, 0.5, False), (5, 6.0, True)]
+
+
+@pytest.mark.parametrize(("items", "met"), [(12_612, None), (1_000_000, True)])
+def test_codes_of_recall_are_judged_at_a_million(
+    tmp_path: Path, items: int, met: bool | None
+) -> None:
+    rows = [
+        {"name": "float32, flat", "recall": 1.0, "query_ms": 60.0},
+        {"name": "refined", "recall": 0.995, "query_ms": 2.0},
+        {"name": "coarse", "recall": 0.9, "query_ms": 1.0},
+    ]
+    write(tmp_path, "recall.json", {"items": items, "rows": rows})
+    [found] = [each for each in judge(tmp_path) if each.number == 6]
+    assert (found.measured, found.met) == ("30.0", met)
