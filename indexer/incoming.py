@@ -121,6 +121,16 @@ def load_items(
         return list(pool.map(load, pairs))
 
 
+def require_photos(items: Sequence[NewItem]) -> None:
+    """Refuse a new item without a photo."""
+    for item in items:
+        if item.image is None:
+            raise ParameterError(
+                f"item {item.item_id!r} comes without a photo; send one, or use replace to "
+                "change its metadata only"
+            )
+
+
 def encode_items(
     incoming: Sequence[Incoming],
     encoder: EncoderLike,

@@ -23,6 +23,7 @@ from indexer.incoming import (
     encode_items,
     explain_failures,
     load_items,
+    require_photos,
 )
 from indexer.live_types import LiveOptions, LiveStats
 from indexer.maintenance import build_index, is_index_due, is_merge_due, merge_files, swap_index
@@ -39,7 +40,6 @@ from indexer.token_loading import (
 )
 from indexer.writer_lock import SharedWriterLock
 from indexer.writing import Commit, StoredItemChangedError, delete, find_stored, put
-from model.errors import ParameterError
 
 
 class LiveGallery:
@@ -95,12 +95,7 @@ class LiveGallery:
             GalleryBusyError: another process is writing.
             StorageError: the disk is full or read-only; nothing has changed.
         """
-        for item in items:
-            if item.image is None:
-                raise ParameterError(
-                    f"item {item.item_id!r} comes without a photo; send one, or use replace to "
-                    "change its metadata only"
-                )
+        require_photos(items)
         return self._put(items, atomic, must_exist=False)
 
     def replace(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from indexer.cells import TRAINING_PER_CELL, count_cells, count_probed
 from indexer.files import IndexFiles, write_atomic, write_text_atomic
 from indexer.protocols import Recalled, Selection
 from model.errors import ParameterError, StorageError
@@ -24,7 +25,6 @@ from model.errors import ParameterError, StorageError
 EXACT_LIMIT = 50_000
 # From 20 queries on, FAISS multiplies matrices, and rounding then depends on the batch.
 QUERIES_AT_ONCE = 16
-_TRAINING_PER_CELL = 48
 # FAISS finds no more than this on a GPU.
 _MOST_ON_GPU = 2048
 _LEAST_FOUND = 1000
@@ -142,7 +142,7 @@ class RecallIndex:
         cells = self._index.nlist
         # About as many vectors are compared as without a selection.
         share = self._count_within(selection) / len(self)
-        probes = min(cells, math.ceil(max(8, cells // 8) / share))
+        probes = min(cells, math.ceil(count_probed(cells) / share))
         # The same cells for every count that one page or the next may ask for.
         least = 0 if selection is None else min(_LEAST_FOUND, self._count_within(selection))
         most = max(count, least)
@@ -227,9 +227,9 @@ class RecallIndex:
 def _make_index(vectors: Vectors, count: int, dim: int, exact_limit: int) -> Any:
     if count <= exact_limit:
         return faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
-    cells = max(1, min(int(4 * math.sqrt(count)), count // _TRAINING_PER_CELL))
+    cells = count_cells(count)
     index = faiss.index_factory(dim, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
-    step = max(1, count // (cells * _TRAINING_PER_CELL))
+    step = max(1, count // (cells * TRAINING_PER_CELL))
     index.train(np.concatenate(list(_sample(vectors, step))))
     return index
 

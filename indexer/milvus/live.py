@@ -15,7 +15,14 @@ import pyarrow as pa
 from indexer.background import Repeating, TaskLog
 from indexer.checkpoint import EncoderSource, StoredCheckpoint
 from indexer.engine import SearchEngine
-from indexer.incoming import Incoming, check_items, encode_items, explain_failures, load_items
+from indexer.incoming import (
+    Incoming,
+    check_items,
+    encode_items,
+    explain_failures,
+    load_items,
+    require_photos,
+)
 from indexer.live_types import LiveOptions
 from indexer.milvus.address import parse_address
 from indexer.milvus.client import VERIFY
@@ -75,12 +82,7 @@ class MilvusEngine:
 
     def add(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:
         """Add items, or replace those of the same id; see `indexer.live.LiveGallery.add`."""
-        for item in items:
-            if item.image is None:
-                raise ParameterError(
-                    f"item {item.item_id!r} comes without a photo; send one, or use replace to "
-                    "change its metadata only"
-                )
+        require_photos(items)
         return self._put(items, atomic, must_exist=False)
 
     def replace(self, items: Sequence[NewItem], *, atomic: bool | None = None) -> WriteReport:

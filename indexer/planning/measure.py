@@ -23,12 +23,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.cells import count_cells, count_comparisons, count_probed
 from indexer.engine import SearchEngine
 from indexer.gallery import EmbeddedGallery
 from indexer.manifest import Dims
 from indexer.photos import Photo
 from indexer.pipeline import Loader, encode_rows, measure_dims
-from indexer.planning.cells import count_cells, count_comparisons, count_probed
 from indexer.planning.drawn import RandomEncoder, count_bytes, write_gallery
 from indexer.recall import RecallIndex
 from indexer.requests import DEFAULT_CANDIDATES, SearchRequest

@@ -5,8 +5,8 @@ Nothing is measured here: the same `Measured` and the same size give the same pl
 
 from typing import NamedTuple
 
+from indexer.cells import count_cells, count_comparisons, count_probed
 from indexer.gallery import DEFAULT_TOKEN_BUDGET_MB
-from indexer.planning.cells import count_cells, count_comparisons, count_probed
 from indexer.planning.measure import SMALL, Measured
 from indexer.planning.sizes import format_bytes, format_count, format_seconds
 from indexer.recall import EXACT_LIMIT

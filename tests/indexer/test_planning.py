@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from indexer.cells import count_cells, count_comparisons, count_probed
 from indexer.cli.app import app
 from indexer.engine import open_engine
 from indexer.manifest import Dims, Manifest
 from indexer.pipeline import measure_dims
 from indexer.planning import measure as measuring
-from indexer.planning.cells import count_cells, count_comparisons, count_probed
 from indexer.planning.drawn import count_bytes, write_gallery
 from indexer.planning.measure import Measured, draw_photo, find_memory
 from indexer.planning.predict import predict
